@@ -27,7 +27,8 @@ class Channel {
     UniqueFd fd;  // where one came with the message
   };
 
-  // Takes ownership; the descriptor is made non-blocking and close-on-exec.
+  // Takes ownership. Sending and receiving never wait, whatever flags the descriptor has: it may come
+  // from a peer, and a sealed process has no call to change them.
   explicit Channel(UniqueFd fd);
   // Two connected ends, close-on-exec.
   static Result<std::pair<UniqueFd, UniqueFd>> make_pair();

@@ -51,7 +51,10 @@ struct Restore {
 // Ends the window in which Restore is legal.
 struct RestoreDone {};
 
-using MonitorToEnforcer = std::variant<Accept, Ban, Unban, Restore, RestoreDone>;
+// The sensor broke the protocol of channel B: it is broken or captured. It is killed; another follows.
+struct DropSensor {};
+
+using MonitorToEnforcer = std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor>;
 
 // ---- Channel A, enforcer -> monitor ---------------------------------------------------------------
 
@@ -105,13 +108,20 @@ struct SensorLost {
   std::chrono::milliseconds retry_in;
 };
 
+// Somebody removed this ban from our set by hand (nft delete element): that is an administrator's
+// decision, and stays.
+struct Lifted {
+  Source source;
+};
+
 // The table was lost and could not be put back; the enforcer tries again by itself.
 struct TableLost {
   std::int32_t error;  // errno or exit status of nft, for the log
 };
 
 using EnforcerToMonitor =
-    std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel, SensorLost, TableLost>;
+    std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel, SensorLost, TableLost,
+                 Lifted>;
 
 // ---- Channel B, monitor -> sensor -----------------------------------------------------------------
 

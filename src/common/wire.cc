@@ -1,0 +1,467 @@
+#include "common/wire.h"
+
+#include <algorithm>
+#include <string>
+
+#include "common/channel.h"
+#include "common/counters.h"
+#include "common/log.h"
+#include "control.pb.h"
+#include "enforcer.pb.h"
+#include "sensor.pb.h"
+#include "types.pb.h"
+
+namespace portsentry {
+namespace {
+
+constexpr std::size_t kMaxCounters = 64;
+constexpr std::size_t kMaxCounterName = 40;
+constexpr std::size_t kMaxFirewallName = 16;
+constexpr std::uint32_t kMaxErrno = 4095;  // MAX_ERRNO of the kernel
+constexpr std::uint32_t kMaxRetryMs = 60'000;
+
+template <class... F>
+struct overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+overloaded(F...) -> overloaded<F...>;  // clang 14 does not deduce it by itself
+
+// ---- bytes ---------------------------------------------------------------------------------------
+
+std::string raw(Bytes bytes) {
+  std::string out(bytes.size(), '\0');
+  std::transform(bytes.begin(), bytes.end(), out.begin(), [](std::byte b) { return std::to_integer<char>(b); });
+  return out;
+}
+
+std::vector<std::byte> serialise(const google::protobuf::MessageLite& message) {
+  std::vector<std::byte> out(message.ByteSizeLong());
+  // An envelope always has an arm, so it is never empty (an empty packet reads as end-of-file).
+  if (out.empty() || out.size() > kMaxMessage ||
+      !message.SerializeToArray(out.data(), static_cast<int>(out.size()))) {
+    fatal("wire: a message of ours cannot be written");
+  }
+  return out;
+}
+
+template <class Message>
+std::optional<Message> parse(Bytes bytes) {
+  Message message;
+  if (bytes.empty() || bytes.size() > kMaxMessage) return std::nullopt;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return std::nullopt;
+  return message;
+}
+
+// The end of every decoder: what we understood, written again, must be the bytes that came. Lite
+// messages keep unknown fields (at any depth) and let the last of two arms win without a word; neither
+// survives this comparison, nor does any second spelling of a value. Our peers write canonical bytes.
+template <class Message>
+std::optional<Message> exactly(std::optional<Message> understood, Bytes bytes) {
+  if (!understood) return std::nullopt;
+  const std::vector<std::byte> canonical = encode(*understood);
+  if (!std::equal(canonical.begin(), canonical.end(), bytes.begin(), bytes.end())) return std::nullopt;
+  return understood;
+}
+
+// ---- values, both ways ------------------------------------------------------------------------------
+
+void put(const Address& from, pb::Address* to) { to->set_bytes(raw(from.bytes())); }
+
+std::optional<Address> get(const pb::Address& from) {
+  const auto address = Address::from_bytes(std::as_bytes(std::span(from.bytes())));
+  // A v4-mapped address has become IPv4 here; on the wire only the short form is canonical.
+  if (!address || address->bytes().size() != from.bytes().size()) return std::nullopt;
+  return address;
+}
+
+void put(const Source& from, pb::Source* to) {
+  put(from.prefix().address(), to->mutable_address());
+  to->set_length(from.prefix().length());
+}
+
+std::optional<Source> get(const pb::Source& from) {
+  const auto address = get(from.address());
+  if (!address) return std::nullopt;
+  return Source::from_prefix(*address, from.length());
+}
+
+pb::Protocol put(Protocol from) { return from == Protocol::tcp ? pb::TCP : pb::UDP; }
+
+// Protobuf enums are open: any int32 can arrive in one, so these switches have a last return.
+std::optional<Protocol> get(pb::Protocol from) {
+  if (from == pb::TCP) return Protocol::tcp;
+  if (from == pb::UDP) return Protocol::udp;
+  return std::nullopt;
+}
+
+std::optional<Verdict> get(pb::Verdict from) {
+  switch (static_cast<int>(from)) {
+    case pb::OK: return Verdict::ok;
+    case pb::KERNEL_REFUSED: return Verdict::kernel_refused;
+    case pb::NO_FIREWALL: return Verdict::no_firewall;
+    case pb::NOT_UNICAST: return Verdict::not_unicast;
+    case pb::OWN_ADDRESS: return Verdict::own_address;
+    case pb::NEXT_HOP: return Verdict::next_hop;
+    case pb::SHARED_PREFIX: return Verdict::shared_prefix;
+    case pb::BAD_DURATION: return Verdict::bad_duration;
+    case pb::OVER_BUDGET: return Verdict::over_budget;
+    case pb::VIEW_UNKNOWN: return Verdict::view_unknown;
+  }
+  return std::nullopt;
+}
+
+std::optional<ScanKind> get(pb::ScanKind from) {
+  switch (static_cast<int>(from)) {
+    case pb::SYN_SCAN: return ScanKind::syn;
+    case pb::FIN_SCAN: return ScanKind::fin;
+    case pb::NULL_SCAN: return ScanKind::null;
+    case pb::XMAS_SCAN: return ScanKind::xmas;
+    case pb::ODD_FLAGS: return ScanKind::odd_flags;
+    case pb::UDP_SCAN: return ScanKind::udp;
+  }
+  return std::nullopt;
+}
+
+static_assert(static_cast<int>(Verdict::view_unknown) == pb::VIEW_UNKNOWN &&
+              static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
+static_assert(static_cast<int>(ScanKind::udp) == pb::UDP_SCAN && static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
+
+std::optional<std::chrono::seconds> get_duration(std::uint64_t seconds) {
+  if (seconds == 0 || seconds > static_cast<std::uint64_t>(kMaxBan.count())) return std::nullopt;
+  return std::chrono::seconds(seconds);
+}
+
+template <class T>
+std::uint64_t count(T duration) {
+  return static_cast<std::uint64_t>(duration.count());
+}
+
+}  // namespace
+
+// ---- channel A ----------------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const MonitorToEnforcer& message) {
+  pb::ToEnforcer out;
+  std::visit(overloaded{
+                 [&](const Accept&) { out.mutable_accept(); },
+                 [&](const Ban& m) {
+                   auto* ban = out.mutable_ban();
+                   ban->set_id(m.id);
+                   put(m.source, ban->mutable_source());
+                   ban->set_seconds(count(m.duration));
+                   ban->set_protocol(put(m.cause.protocol));
+                   ban->set_port(m.cause.port.number());
+                 },
+                 [&](const Unban& m) {
+                   out.mutable_unban()->set_id(m.id);
+                   put(m.source, out.mutable_unban()->mutable_source());
+                 },
+                 [&](const Restore& m) {
+                   auto* restore = out.mutable_restore();
+                   restore->set_id(m.id);
+                   put(m.source, restore->mutable_source());
+                   restore->set_seconds(count(m.remaining));
+                 },
+                 [&](const RestoreDone&) { out.mutable_restore_done(); },
+                 [&](const DropSensor&) { out.mutable_drop_sensor(); },
+             },
+             message);
+  return serialise(out);
+}
+
+static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::ToEnforcer>(bytes);
+  if (!in || descriptors != 0) return std::nullopt;
+  switch (in->verb_case()) {
+    case pb::ToEnforcer::kAccept: return Accept{};
+    case pb::ToEnforcer::kBan: {
+      const auto& m = in->ban();
+      const auto source = get(m.source());
+      const auto duration = get_duration(m.seconds());
+      const auto protocol = get(m.protocol());
+      const auto port = Port::make(m.port());
+      if (m.id() == 0 || !source || !duration || !protocol || !port) return std::nullopt;
+      return Ban{m.id(), *source, *duration, {*protocol, *port}};
+    }
+    case pb::ToEnforcer::kUnban: {
+      const auto source = get(in->unban().source());
+      if (in->unban().id() == 0 || !source) return std::nullopt;
+      return Unban{in->unban().id(), *source};
+    }
+    case pb::ToEnforcer::kRestore: {
+      const auto& m = in->restore();
+      const auto source = get(m.source());
+      const auto remaining = get_duration(m.seconds());
+      if (m.id() == 0 || !source || !remaining) return std::nullopt;
+      return Restore{m.id(), *source, *remaining};
+    }
+    case pb::ToEnforcer::kRestoreDone: return RestoreDone{};
+    case pb::ToEnforcer::kDropSensor: return DropSensor{};
+    case pb::ToEnforcer::VERB_NOT_SET: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<MonitorToEnforcer> decode_monitor_to_enforcer(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_monitor_to_enforcer(bytes, descriptors), bytes);
+}
+
+std::vector<std::byte> encode(const EnforcerToMonitor& message) {
+  pb::FromEnforcer out;
+  std::visit(overloaded{
+                 [&](const Outcome& m) {
+                   auto* outcome = out.mutable_outcome();
+                   outcome->set_id(m.id);
+                   outcome->set_verdict(static_cast<pb::Verdict>(m.verdict));
+                   outcome->set_error(static_cast<std::uint32_t>(m.error));
+                 },
+                 [&](const TableCreated& m) {
+                   out.mutable_table_created()->set_enforcing(m.enforcing);
+                   out.mutable_table_created()->set_again(m.again);
+                 },
+                 [&](const Adopted& m) {
+                   put(m.source, out.mutable_adopted()->mutable_source());
+                   out.mutable_adopted()->set_seconds(count(m.remaining));
+                 },
+                 [&](const AdoptedDone&) { out.mutable_adopted_done(); },
+                 [&](const SensorChannel&) { out.mutable_sensor_channel(); },
+                 [&](const SensorLost& m) {
+                   auto* lost = out.mutable_sensor_lost();
+                   lost->set_by_signal(m.by_signal);
+                   lost->set_code(static_cast<std::uint32_t>(m.code));
+                   lost->set_retry_in_ms(static_cast<std::uint32_t>(m.retry_in.count()));
+                 },
+                 [&](const TableLost& m) { out.mutable_table_lost()->set_error(static_cast<std::uint32_t>(m.error)); },
+                 [&](const Lifted& m) { put(m.source, out.mutable_lifted()->mutable_source()); },
+             },
+             message);
+  return serialise(out);
+}
+
+static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::FromEnforcer>(bytes);
+  if (!in) return std::nullopt;
+  const bool carries_channel = in->verb_case() == pb::FromEnforcer::kSensorChannel;
+  if (descriptors != (carries_channel ? 1U : 0U)) return std::nullopt;
+  switch (in->verb_case()) {
+    case pb::FromEnforcer::kOutcome: {
+      const auto& m = in->outcome();
+      const auto verdict = get(m.verdict());
+      if (m.id() == 0 || !verdict || m.error() > kMaxErrno) return std::nullopt;
+      return Outcome{m.id(), *verdict, static_cast<std::int32_t>(m.error())};
+    }
+    case pb::FromEnforcer::kTableCreated:
+      return TableCreated{in->table_created().enforcing(), in->table_created().again()};
+    case pb::FromEnforcer::kAdopted: {
+      const auto& m = in->adopted();
+      const auto source = get(m.source());
+      if (!source || m.seconds() > static_cast<std::uint64_t>(kMaxBan.count())) return std::nullopt;
+      return Adopted{*source, std::chrono::seconds(m.seconds())};
+    }
+    case pb::FromEnforcer::kAdoptedDone: return AdoptedDone{};
+    case pb::FromEnforcer::kSensorChannel: return SensorChannel{};
+    case pb::FromEnforcer::kSensorLost: {
+      const auto& m = in->sensor_lost();
+      if (m.code() > 255 || m.retry_in_ms() > kMaxRetryMs) return std::nullopt;
+      return SensorLost{m.by_signal(), static_cast<std::int32_t>(m.code()), std::chrono::milliseconds(m.retry_in_ms())};
+    }
+    case pb::FromEnforcer::kTableLost:
+      if (in->table_lost().error() > kMaxErrno) return std::nullopt;
+      return TableLost{static_cast<std::int32_t>(in->table_lost().error())};
+    case pb::FromEnforcer::kLifted: {
+      const auto source = get(in->lifted().source());
+      if (!source) return std::nullopt;
+      return Lifted{*source};
+    }
+    case pb::FromEnforcer::VERB_NOT_SET: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<EnforcerToMonitor> decode_enforcer_to_monitor(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_enforcer_to_monitor(bytes, descriptors), bytes);
+}
+
+// ---- channel B ----------------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const MonitorToSensor& message) {
+  pb::ToSensor out;
+  std::visit(overloaded{
+                 [&](const SensorConfig& m) {
+                   auto* config = out.mutable_config();
+                   config->set_scan_trigger(m.scan_trigger);
+                   config->set_scan_window_seconds(count(m.scan_window));
+                   config->set_max_sources(m.max_sources);
+                   for (const std::string& name : m.interfaces) config->add_interfaces(name);
+                 },
+             },
+             message);
+  return serialise(out);
+}
+
+static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::ToSensor>(bytes);
+  if (!in || descriptors != 0 || in->verb_case() != pb::ToSensor::kConfig) return std::nullopt;
+  const auto& m = in->config();
+  const auto window = get_duration(m.scan_window_seconds());
+  if (m.scan_trigger() == 0 || m.scan_trigger() > kMaxTrigger || !window) return std::nullopt;
+  if (m.max_sources() < 16 || m.max_sources() > kMaxSources) return std::nullopt;
+  if (m.interfaces_size() > static_cast<int>(kMaxInterfaces)) return std::nullopt;
+  SensorConfig config{m.scan_trigger(), *window, m.max_sources(), {}};
+  for (const std::string& name : m.interfaces()) {
+    if (name.empty() || name.size() > kInterfaceNameSize) return std::nullopt;
+    if (!std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; })) return std::nullopt;
+    config.interfaces.push_back(name);
+  }
+  return config;
+}
+
+std::optional<MonitorToSensor> decode_monitor_to_sensor(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_monitor_to_sensor(bytes, descriptors), bytes);
+}
+
+std::vector<std::byte> encode(const SensorToMonitor& message) {
+  pb::FromSensor out;
+  std::visit(overloaded{
+                 [&](const SensorReady&) { out.mutable_ready(); },
+                 [&](const Detection& m) {
+                   auto* detection = out.mutable_detection();
+                   put(m.source, detection->mutable_source());
+                   put(m.address, detection->mutable_address());
+                   put(m.target, detection->mutable_target());
+                   detection->set_protocol(put(m.protocol));
+                   detection->set_port(m.port.number());
+                   detection->set_kind(static_cast<pb::ScanKind>(m.kind));
+                   detection->set_tcp_flags(m.flags.bits);
+                   detection->set_distinct_ports(m.distinct_ports);
+                   detection->set_first(m.first);
+                   detection->set_ip_options(m.ip_options);
+                   detection->set_fragmented(m.fragmented);
+                 },
+                 [&](const SensorCounters& m) {
+                   auto* counters = out.mutable_counters();
+                   for (const std::uint64_t value : m.values) counters->add_values(value);
+                 },
+             },
+             message);
+  return serialise(out);
+}
+
+static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::FromSensor>(bytes);
+  if (!in || descriptors != 0) return std::nullopt;
+  switch (in->verb_case()) {
+    case pb::FromSensor::kReady: return SensorReady{};
+    case pb::FromSensor::kDetection: {
+      const auto& m = in->detection();
+      const auto source = get(m.source());
+      const auto address = get(m.address());
+      const auto target = get(m.target());
+      const auto protocol = get(m.protocol());
+      const auto port = Port::make(m.port());
+      const auto kind = get(m.kind());
+      if (!source || !address || !target || !protocol || !port || !kind) return std::nullopt;
+      if (!source->prefix().contains(*address) || target->is_v4() != address->is_v4()) return std::nullopt;
+      if ((*kind == ScanKind::udp) != (*protocol == Protocol::udp)) return std::nullopt;
+      if (m.tcp_flags() > 255 || (*protocol == Protocol::udp && m.tcp_flags() != 0)) return std::nullopt;
+      if (m.distinct_ports() == 0 || m.distinct_ports() > kMaxTrigger) return std::nullopt;
+      return Detection{.source = *source,
+                       .address = *address,
+                       .target = *target,
+                       .protocol = *protocol,
+                       .port = *port,
+                       .kind = *kind,
+                       .flags = TcpFlags{static_cast<std::uint8_t>(m.tcp_flags())},
+                       .distinct_ports = m.distinct_ports(),
+                       .first = m.first(),
+                       .ip_options = m.ip_options(),
+                       .fragmented = m.fragmented()};
+    }
+    case pb::FromSensor::kCounters: {
+      if (in->counters().values_size() != static_cast<int>(kSensorCounters)) return std::nullopt;
+      return SensorCounters{{in->counters().values().begin(), in->counters().values().end()}};
+    }
+    case pb::FromSensor::VERB_NOT_SET: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<SensorToMonitor> decode_sensor_to_monitor(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_sensor_to_monitor(bytes, descriptors), bytes);
+}
+
+// ---- channel C ----------------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const ControlRequest& message) {
+  pb::ToMonitor out;
+  std::visit(overloaded{[&](const StatusRequest&) { out.mutable_status(); }}, message);
+  return serialise(out);
+}
+
+static std::optional<ControlRequest> understand_control_request(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::ToMonitor>(bytes);
+  if (!in || descriptors != 0 || in->verb_case() != pb::ToMonitor::kStatus) return std::nullopt;
+  return StatusRequest{};
+}
+
+std::optional<ControlRequest> decode_control_request(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_control_request(bytes, descriptors), bytes);
+}
+
+std::vector<std::byte> encode(const ControlReply& message) {
+  pb::FromMonitor out;
+  std::visit(overloaded{
+                 [&](const StatusReply& m) {
+                   auto* status = out.mutable_status();
+                   status->set_active(m.active);
+                   status->set_observing(m.observing);
+                   status->set_firewall(m.firewall);
+                   status->set_enforced(m.enforced);
+                   status->set_pending(m.pending);
+                   status->set_failed(m.failed);
+                   status->set_sensor_restarts(m.sensor_restarts);
+                   for (const NamedCount& c : m.counters) {
+                     auto* counter = status->add_counters();
+                     counter->set_name(c.name);
+                     counter->set_value(c.value);
+                   }
+                 },
+             },
+             message);
+  return serialise(out);
+}
+
+static std::optional<ControlReply> understand_control_reply(Bytes bytes, unsigned descriptors) {
+  const auto in = parse<pb::FromMonitor>(bytes);
+  if (!in || descriptors != 0 || in->verb_case() != pb::FromMonitor::kStatus) return std::nullopt;
+  const auto& m = in->status();
+  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+  if (m.firewall().size() > kMaxFirewallName ||
+      !std::all_of(m.firewall().begin(), m.firewall().end(), printable) ||
+      m.counters_size() > static_cast<int>(kMaxCounters)) {
+    return std::nullopt;
+  }
+  StatusReply reply{.active = m.active(),
+                    .observing = m.observing(),
+                    .firewall = m.firewall(),
+                    .enforced = m.enforced(),
+                    .pending = m.pending(),
+                    .failed = m.failed(),
+                    .sensor_restarts = m.sensor_restarts(),
+                    .counters = {}};
+  const auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  for (const auto& c : m.counters()) {
+    if (c.name().empty() || c.name().size() > kMaxCounterName || !std::all_of(c.name().begin(), c.name().end(), word)) {
+      return std::nullopt;
+    }
+    reply.counters.push_back({c.name(), c.value()});
+  }
+  return reply;
+}
+
+std::optional<ControlReply> decode_control_reply(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_control_reply(bytes, descriptors), bytes);
+}
+
+}  // namespace portsentry
