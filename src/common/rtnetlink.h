@@ -2,34 +2,41 @@
 #pragma once
 
 #include "common/local_view.h"
+#include "common/netlink.h"
 #include "common/result.h"
-#include "common/unique_fd.h"
 
 namespace portsentry {
 
 class Rtnetlink {
  public:
-  // Opens and subscribes to link, address and route changes, then dumps all three into the view
-  // (blocking, at most two seconds). Needs no capability.
+  // Opens and subscribes to link, address, route and nexthop changes, then dumps all four into the
+  // view (blocking, at most two seconds). Needs no capability.
   static Result<Rtnetlink> open();
 
   // Readable when something changed: then call `refresh`. Non-blocking.
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] int fd() const { return socket_.fd(); }
   // Moves the socket to exactly this descriptor number (see the seccomp policies).
-  Result<void> move_to(int number);
+  Result<void> move_to(int number) { return socket_.move_to(number); }
 
-  // Reads what has arrived. After an overrun (ENOBUFS) the view is dumped anew by itself.
-  // An error means that the view can no longer be trusted.
+  // Reads what has arrived; what is left after a bounded number of datagrams keeps fd() readable.
+  // After an overrun (ENOBUFS), and where the kernel removed routes without saying which, the view
+  // is dumped anew by itself (blocking, at most two seconds). An error means that the view can no
+  // longer be trusted. System calls: recvmsg; for a dump also sendto and poll.
   Result<void> refresh();
 
   [[nodiscard]] const LocalView& view() const { return view_; }
 
  private:
-  explicit Rtnetlink(UniqueFd fd) : fd_(std::move(fd)) {}
-  Result<void> dump();
+  enum class Dumped : std::uint8_t { complete, interrupted };
 
-  UniqueFd fd_;
+  explicit Rtnetlink(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  Result<void> dump();
+  Result<Dumped> dump_into(LocalView& view, NetlinkSocket::Deadline deadline);
+  Result<Dumped> dump_kind(int kind, LocalView& view, NetlinkSocket::Deadline deadline);
+
+  NetlinkSocket socket_;
   LocalView view_;
+  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace portsentry
