@@ -1,0 +1,334 @@
+#include "sensor/capture_filter.h"
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "common/log.h"
+#include "common/net_types.h"
+
+namespace portsentry::sensor {
+namespace {
+
+// ---- The places of the program, in its order: jumps only go forward -----------------------------
+
+enum Label : unsigned {
+  kNext,  // the instruction after this one
+  kToUs,
+  kToUsIp4,
+  kToUsIp4Tcp,
+  kToUsIp6,
+  kLevels,  // one group of labels for each extension header that the filter walks
+};
+
+enum LevelLabel : unsigned { kWalk, kOptions, kAuthentication, kFragment, kStep, kLevelLabels };
+
+constexpr unsigned kWalkedHeaders = 4;
+
+enum LastLabel : unsigned {
+  kLongChain = kLevels + kWalkedHeaders * kLevelLabels,
+  kFromUs,
+  kFromUsIp4,
+  kFromUsIp6,
+  kLaterFragment,
+  kTcp,                  // a TCP header begins at X
+  kTcpFirstPart,         // its first part does, or all of it
+  kTcpSecondPart,        // its bytes 8.. do
+  kTcpFirstPartBehind,   // the first part, behind a Fragment header that begins at X
+  kTcpSecondPartBehind,  // bytes 8.. likewise
+  kUdp,                  // a UDP header begins at X
+  kVlan,
+  kWalkOn,  // a chain of headers for user space
+  kReject,
+  kLabels,
+};
+
+constexpr unsigned at_level(unsigned level, LevelLabel label) {
+  return level == kWalkedHeaders ? unsigned{kLongChain} : kLevels + level * kLevelLabels + label;
+}
+
+// ---- A small assembler --------------------------------------------------------------------------
+
+class Assembler {
+ public:
+  // A = a byte or half word of the packet. Beyond its end the kernel drops the packet.
+  void byte_at(std::uint32_t offset) { put(BPF_LD | BPF_B | BPF_ABS, offset); }
+  void half_at(std::uint32_t offset) { put(BPF_LD | BPF_H | BPF_ABS, offset); }
+  void byte_at_x_plus(std::uint32_t offset) { put(BPF_LD | BPF_B | BPF_IND, offset); }
+  void half_at_x_plus(std::uint32_t offset) { put(BPF_LD | BPF_H | BPF_IND, offset); }
+  // A = what the kernel knows about the packet: one of SKF_AD_*.
+  void about(int what) {
+    put(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + what));
+  }
+  // X = the length of the IPv4 header that begins at byte 0.
+  void x_is_ip4_length() { put(BPF_LDX | BPF_B | BPF_MSH, 0); }
+  void x_is(std::uint32_t value) { put(BPF_LDX | BPF_IMM, value); }
+  void x_is_a() { put(BPF_MISC | BPF_TAX, 0); }
+  void a_is_x() { put(BPF_MISC | BPF_TXA, 0); }
+  void a_is(std::uint32_t value) { put(BPF_LD | BPF_IMM, value); }
+  void add(std::uint32_t value) { put(BPF_ALU | BPF_ADD | BPF_K, value); }
+  void add_x() { put(BPF_ALU | BPF_ADD | BPF_X, 0); }
+  void mask(std::uint32_t bits) { put(BPF_ALU | BPF_AND | BPF_K, bits); }
+  void shift_left(std::uint32_t bits) { put(BPF_ALU | BPF_LSH | BPF_K, bits); }
+  // The kernel's scratch memory: 16 words.
+  void store_a(std::uint32_t slot) { put(BPF_ST, slot); }
+  void load_a(std::uint32_t slot) { put(BPF_LD | BPF_W | BPF_MEM, slot); }
+
+  // Hands up this many bytes; 0 drops the packet.
+  void accept(std::uint32_t bytes) { put(BPF_RET | BPF_K, bytes); }
+  void accept_a() { put(BPF_RET | BPF_A, 0); }
+
+  void if_equal(std::uint32_t value, unsigned then, unsigned otherwise = kNext) {
+    branch(BPF_JEQ, value, then, otherwise);
+  }
+  void if_any_bit(std::uint32_t bits, unsigned then, unsigned otherwise = kNext) {
+    branch(BPF_JSET, bits, then, otherwise);
+  }
+  void jump(unsigned to) {
+    jumps_.push_back({.from = program_.size(), .then = to, .otherwise = kNext});
+    put(BPF_JMP | BPF_JA, 0);
+  }
+
+  // The next instruction is what jumps to `label` lead to.
+  void place(unsigned label) { places_.at(label) = program_.size(); }
+
+  std::vector<sock_filter> finish() {
+    for (const Jump& jump : jumps_) {
+      sock_filter& instruction = program_.at(jump.from);
+      if (BPF_OP(instruction.code) == BPF_JA) {
+        instruction.k = static_cast<std::uint32_t>(distance(jump.from, jump.then));
+      } else {
+        instruction.jt = short_distance(jump.from, jump.then);
+        instruction.jf = short_distance(jump.from, jump.otherwise);
+      }
+    }
+    return std::move(program_);
+  }
+
+ private:
+  struct Jump {
+    std::size_t from;
+    unsigned then;
+    unsigned otherwise;
+  };
+
+  void put(int code, std::uint32_t k) {
+    program_.push_back({.code = static_cast<std::uint16_t>(code), .jt = 0, .jf = 0, .k = k});
+  }
+  void branch(int test, std::uint32_t k, unsigned then, unsigned otherwise) {
+    jumps_.push_back({.from = program_.size(), .then = then, .otherwise = otherwise});
+    put(BPF_JMP | test | BPF_K, k);
+  }
+  // Instructions to skip. A label that was never placed is at 0, which is behind every jump.
+  [[nodiscard]] std::size_t distance(std::size_t from, unsigned label) const {
+    if (label == kNext) return 0;
+    const std::size_t to = places_.at(label);
+    if (to <= from) fatal("capture filter: a jump does not lead forward");
+    return to - from - 1;
+  }
+  [[nodiscard]] std::uint8_t short_distance(std::size_t from, unsigned label) const {
+    const std::size_t far = distance(from, label);
+    if (far > 255) fatal("capture filter: a conditional jump is too long");
+    return static_cast<std::uint8_t>(far);
+  }
+
+  std::vector<sock_filter> program_;
+  std::vector<Jump> jumps_;
+  std::array<std::size_t, kLabels> places_{};
+};
+
+// ---- The program --------------------------------------------------------------------------------
+
+constexpr std::uint32_t kLoopbackIndex = 1;  // in every network namespace
+constexpr std::uint32_t kIp4MoreFragments = 0x2000;
+constexpr std::uint32_t kIp4Offset = 0x1fff;  // in units of 8 bytes
+constexpr std::uint32_t kIp6Offset = 0xfff8;  // in bytes: the unit is the same
+constexpr std::uint32_t kIp6Header = 40;
+constexpr std::uint32_t kFragmentHeader = 8;
+constexpr std::uint32_t kTcpToFlags = 14;
+constexpr std::uint32_t kUdpHeader = 8;
+constexpr std::uint32_t kHostIdentity = 139;  // RFC 7401
+constexpr std::uint32_t kShim6 = 140;         // RFC 5533
+constexpr std::array<std::uint32_t, 8> kExtensionHeaders{
+    IPPROTO_HOPOPTS, IPPROTO_DSTOPTS, IPPROTO_ROUTING, IPPROTO_MH,
+    kHostIdentity,   kShim6,          IPPROTO_AH,      IPPROTO_FRAGMENT};
+
+void begin(Assembler& code) {
+  code.about(SKF_AD_IFINDEX);
+  code.if_equal(kLoopbackIndex, kReject);  // nobody scans us from there
+  code.about(SKF_AD_PKTTYPE);
+  code.if_equal(PACKET_HOST, kToUs);
+  code.if_equal(PACKET_OUTGOING, kFromUs, kReject);
+
+  code.place(kToUs);
+  code.about(SKF_AD_PROTOCOL);
+  code.if_equal(ETH_P_IP, kToUsIp4);
+  code.if_equal(ETH_P_IPV6, kToUsIp6);
+  code.if_equal(ETH_P_8021Q, kVlan);
+  code.if_equal(ETH_P_8021AD, kVlan);
+  code.if_equal(ETH_P_QINQ1, kVlan, kReject);
+}
+
+void to_us_ip4(Assembler& code) {
+  code.place(kToUsIp4);
+  code.x_is_ip4_length();
+  code.byte_at(9);  // the protocol
+  code.if_equal(IPPROTO_TCP, kToUsIp4Tcp);
+  code.if_equal(IPPROTO_UDP, kNext, kReject);
+  code.half_at(6);                             // flags and fragment offset
+  code.if_any_bit(kIp4Offset, kReject, kUdp);  // later fragments of a datagram hold no header
+
+  code.place(kToUsIp4Tcp);
+  code.half_at(6);
+  code.if_any_bit(kIp4MoreFragments | kIp4Offset, kNext, kTcp);
+  code.mask(kIp4Offset);
+  code.if_equal(0, kTcpFirstPart);
+  code.if_equal(1, kTcpSecondPart, kReject);
+}
+
+// One extension header. X: where it begins. A: its type, as the header before it said.
+void ip6_level(Assembler& code, unsigned level) {
+  constexpr std::uint32_t kNextType = 0;
+  constexpr std::uint32_t kLength = 1;
+  const auto here = [level](LevelLabel label) { return at_level(level, label); };
+  code.place(here(kWalk));
+  code.if_equal(IPPROTO_TCP, kTcp);
+  code.if_equal(IPPROTO_UDP, kUdp);
+  code.if_equal(IPPROTO_HOPOPTS, here(kOptions));
+  code.if_equal(IPPROTO_DSTOPTS, here(kOptions));
+  code.if_equal(IPPROTO_ROUTING, here(kOptions));
+  code.if_equal(IPPROTO_MH, here(kOptions));
+  code.if_equal(kHostIdentity, here(kOptions));
+  code.if_equal(kShim6, here(kOptions));
+  code.if_equal(IPPROTO_AH, here(kAuthentication));
+  code.if_equal(IPPROTO_FRAGMENT, here(kFragment), kReject);
+
+  code.place(here(kFragment));
+  code.half_at_x_plus(2);  // offset, reserved bits, "more"
+  code.if_any_bit(kIp6Offset, kLaterFragment);
+  code.byte_at_x_plus(0);  // the type of what follows
+  code.if_equal(IPPROTO_TCP, kTcpFirstPartBehind);
+  code.a_is(kFragmentHeader);
+  code.jump(here(kStep));
+
+  code.place(here(kAuthentication));
+  code.byte_at_x_plus(1);  // in units of 4 bytes, less 2
+  code.add(2);
+  code.shift_left(2);
+  code.jump(here(kStep));
+
+  code.place(here(kOptions));
+  code.byte_at_x_plus(1);  // in units of 8 bytes, less 1
+  code.add(1);
+  code.shift_left(3);
+
+  code.place(here(kStep));  // A: the header's length
+  code.store_a(kLength);
+  code.byte_at_x_plus(0);  // the type of what follows
+  code.store_a(kNextType);
+  code.load_a(kLength);
+  code.add_x();
+  code.x_is_a();
+  code.load_a(kNextType);
+}
+
+void to_us_ip6(Assembler& code) {
+  code.place(kToUsIp6);
+  code.x_is(kIp6Header);
+  code.byte_at(6);  // the first next header
+  for (unsigned level = 0; level < kWalkedHeaders; ++level)
+    ip6_level(code, level);
+
+  code.place(kLongChain);
+  code.if_equal(IPPROTO_TCP, kTcp);
+  code.if_equal(IPPROTO_UDP, kUdp);
+  for (const std::uint32_t type : kExtensionHeaders) {
+    code.if_equal(type, kWalkOn);
+  }
+  code.jump(kReject);
+}
+
+// What this host sends is only of interest for OwnFlows.
+void from_us(Assembler& code) {
+  code.place(kFromUs);
+  code.about(SKF_AD_PROTOCOL);
+  code.if_equal(ETH_P_IP, kFromUsIp4);
+  code.if_equal(ETH_P_IPV6, kFromUsIp6, kReject);
+
+  code.place(kFromUsIp4);
+  code.x_is_ip4_length();
+  code.byte_at(9);
+  code.if_equal(IPPROTO_UDP, kNext, kReject);
+  code.half_at(6);
+  code.if_any_bit(kIp4Offset, kReject, kUdp);
+
+  code.place(kFromUsIp6);
+  code.x_is(kIp6Header);
+  code.byte_at(6);
+  code.if_equal(IPPROTO_UDP, kUdp, kReject);
+}
+
+void endings(Assembler& code) {
+  code.place(kLaterFragment);  // X: an IPv6 Fragment header
+  code.half_at_x_plus(2);
+  code.mask(kIp6Offset);
+  code.if_equal(8, kNext, kReject);
+  code.byte_at_x_plus(0);
+  code.if_equal(IPPROTO_TCP, kTcpSecondPartBehind, kReject);
+
+  code.place(kTcp);
+  code.byte_at_x_plus(13);  // the flags
+  code.if_any_bit(TcpFlags::ack | TcpFlags::rst, kReject);
+  // A first part may end before its flags: user space decides about those.
+  code.place(kTcpFirstPart);
+  code.a_is_x();
+  code.add(kTcpToFlags);
+  code.accept_a();
+
+  code.place(kTcpSecondPart);
+  code.a_is_x();
+  code.add(kTcpToFlags - 8);
+  code.accept_a();
+
+  code.place(kTcpFirstPartBehind);
+  code.a_is_x();
+  code.add(kFragmentHeader + kTcpToFlags);
+  code.accept_a();
+
+  code.place(kTcpSecondPartBehind);
+  code.a_is_x();
+  code.add(kFragmentHeader + kTcpToFlags - 8);
+  code.accept_a();
+
+  code.place(kUdp);
+  code.a_is_x();
+  code.add(kUdpHeader);
+  code.accept_a();
+
+  code.place(kVlan);
+  code.accept(kVlanLength);
+
+  code.place(kWalkOn);
+  code.accept(kCaptureLength);
+
+  code.place(kReject);
+  code.accept(0);
+}
+
+}  // namespace
+
+std::vector<sock_filter> capture_filter() {
+  Assembler code;
+  begin(code);
+  to_us_ip4(code);
+  to_us_ip6(code);
+  from_us(code);
+  endings(code);
+  return code.finish();
+}
+
+}  // namespace portsentry::sensor

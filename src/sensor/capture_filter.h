@@ -1,0 +1,35 @@
+// The kernel's first look at every packet: classic BPF for an AF_PACKET SOCK_DGRAM socket, whose
+// data begin at the network header. It decides what the sensor may see, and how much of it: up to
+// the end of the transport header that is needed, so that payload does not reach the capture ring.
+//
+// Accepted, everything else is dropped in the kernel:
+//   to us (PACKET_HOST), not on loopback:
+//     IPv4 TCP  whole, neither ACK nor RST               header to the flags: ihl + 14
+//     IPv4 TCP  fragment at offset 0; at offset 8        ihl + 14; ihl + 6
+//     IPv4 UDP  whole or first fragment                  ihl + 8
+//     IPv6      the same behind up to 4 extension headers, to the same byte; a longer chain that
+//               is all extension headers: kCaptureLength bytes, for user space to walk
+//     VLAN tags that the kernel left in place            kVlanLength bytes, for user space to walk
+//   from us (PACKET_OUTGOING), not on loopback:
+//     UDP over IPv4 (whole or first fragment) and IPv6 (directly after the fixed header)
+// Lengths are from the network header on; "14" ends behind TCP's flags. The instructions are those
+// of the kernel's Documentation/networking/filter.rst.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace portsentry::sensor {
+
+// What is handed up of a chain that the filter does not walk itself; and the snap length that the
+// capture should have (plus the cooked header, 20 bytes for SLL2). A transport header beyond it is
+// out of the parser's reach, and its packet counts as malformed.
+inline constexpr std::uint32_t kCaptureLength = 256;
+// Four tags of 4 bytes, the longest IPv4 header, 14 bytes of TCP.
+inline constexpr std::uint32_t kVlanLength = 4 * 4 + 60 + 14;
+
+[[nodiscard]] std::vector<sock_filter> capture_filter();
+
+}  // namespace portsentry::sensor

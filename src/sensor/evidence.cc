@@ -1,0 +1,260 @@
+#include "sensor/evidence.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+namespace portsentry::sensor {
+namespace {
+
+// Silent sources forgotten per touch: more than can arrive, so that they never pile up.
+constexpr int kForgetPerTouch = 2;
+
+constexpr std::uint32_t code_of(Protocol protocol, Port port) {
+  return (static_cast<std::uint32_t>(protocol) << 16U) | port.number();
+}
+
+}  // namespace
+
+// ---- Lists and chains: indices into a vector, 0 ends them ---------------------------------------
+
+template <class Node>
+void EvidenceTable::append(std::vector<Node>& nodes, Link Node::*link, List& list, Index index) {
+  nodes[index].*link = {.older = list.newest, .newer = 0};
+  (list.newest == 0 ? list.oldest : (nodes[list.newest].*link).newer) = index;
+  list.newest = index;
+}
+
+template <class Node>
+void EvidenceTable::unlink(std::vector<Node>& nodes, Link Node::*link, List& list, Index index) {
+  const Link here = nodes[index].*link;
+  (here.older == 0 ? list.oldest : (nodes[here.older].*link).newer) = here.newer;
+  (here.newer == 0 ? list.newest : (nodes[here.newer].*link).older) = here.older;
+}
+
+template <class Node>
+void EvidenceTable::chain_out(std::vector<Node>& nodes, Index& bucket, Index index) {
+  Index* at = &bucket;
+  while (*at != index)
+    at = &nodes[*at].next_in_bucket;
+  *at = nodes[index].next_in_bucket;
+}
+
+// A place for `value`: one that was given back, else a new one. The caller keeps within the
+// reserve.
+template <class Node>
+EvidenceTable::Index EvidenceTable::take(std::vector<Node>& nodes, Index& free, const Node& value) {
+  if (free == 0) {
+    nodes.push_back(value);
+    return static_cast<Index>(nodes.size() - 1);
+  }
+  const Index index = free;
+  free = nodes[index].next_in_bucket;
+  nodes[index] = value;
+  return index;
+}
+
+// ---- Construction and lookup --------------------------------------------------------------------
+
+EvidenceTable::EvidenceTable(const Settings& settings)
+    : max_sources_(std::clamp(settings.max_sources, kMinSources, kMaxSources)),
+      max_strong_(max_sources_ - max_sources_ / 8),
+      // More than one source can fill, even in the half that is not kept for reaching the trigger:
+      // so there is always another source that can give way.
+      max_extra_(max_sources_ + 2 * kMaxTrigger),
+      enough_(settings.enough),
+      window_(settings.window),
+      seed_(settings.seed) {
+  const std::size_t max_touches = std::size_t{max_sources_} + max_extra_;
+  suspects_.reserve(max_sources_ + std::size_t{1});
+  touches_.reserve(max_touches + 1);
+  // Place 0 stands for none; it is in no bucket and no list.
+  suspects_.push_back({.source = Source::of(Address::v4(0, 0, 0, 0), false)});
+  touches_.push_back({});
+  // Powers of two: a mask picks the bucket.
+  suspect_buckets_.resize(std::bit_floor(std::size_t{max_sources_}));
+  touch_buckets_.resize(std::bit_floor(max_touches));
+}
+
+std::size_t EvidenceTable::bytes() const {
+  return suspects_.capacity() * sizeof(Suspect) + touches_.capacity() * sizeof(Touch) +
+         (suspect_buckets_.capacity() + touch_buckets_.capacity()) * sizeof(Index) + sizeof(*this);
+}
+
+EvidenceTable::Index& EvidenceTable::bucket_of(const Source& source) {
+  const AddressWords words = words_of(source.prefix().address());
+  const std::uint64_t hash = keyed_hash(seed_, {words.high, words.low, source.prefix().length()});
+  return suspect_buckets_[hash & (suspect_buckets_.size() - 1)];
+}
+
+EvidenceTable::Index& EvidenceTable::bucket_of(Index suspect, std::uint32_t what) {
+  const std::uint64_t hash = keyed_hash(seed_, {(std::uint64_t{suspect} << 32U) | what});
+  return touch_buckets_[hash & (touch_buckets_.size() - 1)];
+}
+
+EvidenceTable::Index EvidenceTable::lookup(const Source& source) {
+  Index index = bucket_of(source);
+  while (index != 0 && suspects_[index].source != source)
+    index = suspects_[index].next_in_bucket;
+  return index;
+}
+
+EvidenceTable::Index EvidenceTable::lookup(Index suspect, std::uint32_t what) {
+  Index index = bucket_of(suspect, what);
+  while (index != 0 && (touches_[index].suspect != suspect || touches_[index].what != what)) {
+    index = touches_[index].next_in_bucket;
+  }
+  return index;
+}
+
+EvidenceTable::Reports* EvidenceTable::find(const Source& source) {
+  const Index index = lookup(source);
+  return index == 0 ? nullptr : &suspects_[index].reports;
+}
+
+// ---- Remembering --------------------------------------------------------------------------------
+
+EvidenceTable::Touched EvidenceTable::touch(const Source& source, Protocol protocol, Port port,
+                                            Clock::time_point now) {
+  std::uint32_t evicted = 0;
+  forget_silent(now);
+  Index suspect = lookup(source);
+  if (suspect == 0) {
+    if (size_ == max_sources_) {
+      forget(weakest(1, 0));
+      ++evicted;
+    }
+    suspect = admit(source);
+  }
+  expire(suspect, now);
+
+  const std::uint32_t before = suspects_[suspect].count;
+  const std::uint32_t what = code_of(protocol, port);
+  const Index known = lookup(suspect, what);
+  if (known != 0) {
+    touches_[known].at = now;
+    unlink(touches_, &Touch::age, suspects_[suspect].touches, known);
+    append(touches_, &Touch::age, suspects_[suspect].touches, known);
+  } else {
+    if (!make_room_for_port(suspect, evicted)) drop(suspects_[suspect].touches.oldest);
+    remember(suspect, what, now);
+  }
+
+  Suspect& here = suspects_[suspect];
+  move_to_level(suspect, here.count);  // now its newest
+  unlink(suspects_, &Suspect::idle, idle_, suspect);
+  append(suspects_, &Suspect::idle, idle_, suspect);
+  return {.before = before,
+          .distinct = here.count,
+          .repeated = known != 0,
+          .evicted = evicted,
+          .reports = here.reports};
+}
+
+EvidenceTable::Index EvidenceTable::admit(const Source& source) {
+  const Index index = take(suspects_, free_suspect_, Suspect{.source = source});
+  Index& bucket = bucket_of(source);
+  suspects_[index].next_in_bucket = bucket;
+  bucket = index;
+  append(suspects_, &Suspect::idle, idle_, index);
+  append(suspects_, &Suspect::level, levels_[0], index);
+  levels_in_use_[0] |= 1;
+  ++size_;
+  return index;
+}
+
+bool EvidenceTable::make_room_for_port(Index suspect, std::uint32_t& evicted) {
+  const std::uint32_t count = suspects_[suspect].count;
+  if (count == 0) return true;  // one port per source has its place
+  if (count >= kMaxTrigger) return false;
+  // Beyond what the trigger needs, ports only make the report richer: half of the pool is not for
+  // that.
+  if (count >= enough_ && extra_ >= max_extra_ / 2) return false;
+  const bool no_place = extra_ == max_extra_;
+  const bool turns_strong = count == 1 && strong_ == max_strong_;
+  if (no_place || turns_strong) {
+    forget(weakest(2, suspect));
+    ++evicted;
+  }
+  return true;
+}
+
+void EvidenceTable::remember(Index suspect, std::uint32_t what, Clock::time_point now) {
+  const Index index =
+      take(touches_, free_touch_, Touch{.at = now, .suspect = suspect, .what = what});
+  Index& bucket = bucket_of(suspect, what);
+  touches_[index].next_in_bucket = bucket;
+  bucket = index;
+  append(touches_, &Touch::age, suspects_[suspect].touches, index);
+  move_to_level(suspect, suspects_[suspect].count + 1);
+}
+
+// ---- Forgetting ---------------------------------------------------------------------------------
+
+void EvidenceTable::drop(Index touch) {
+  const Index suspect = touches_[touch].suspect;
+  chain_out(touches_, bucket_of(suspect, touches_[touch].what), touch);
+  unlink(touches_, &Touch::age, suspects_[suspect].touches, touch);
+  touches_[touch].next_in_bucket = free_touch_;
+  free_touch_ = touch;
+  move_to_level(suspect, suspects_[suspect].count - 1);
+}
+
+void EvidenceTable::expire(Index suspect, Clock::time_point now) {
+  const List& touches = suspects_[suspect].touches;
+  while (touches.oldest != 0 && now - touches_[touches.oldest].at > window_)
+    drop(touches.oldest);
+}
+
+void EvidenceTable::forget(Index suspect) {
+  while (suspects_[suspect].touches.oldest != 0)
+    drop(suspects_[suspect].touches.oldest);
+  // At level 0 now, whatever it was.
+  unlink(suspects_, &Suspect::level, levels_[0], suspect);
+  if (levels_[0].oldest == 0) levels_in_use_[0] &= ~std::uint64_t{1};
+  unlink(suspects_, &Suspect::idle, idle_, suspect);
+  chain_out(suspects_, bucket_of(suspects_[suspect].source), suspect);
+  suspects_[suspect].next_in_bucket = free_suspect_;
+  free_suspect_ = suspect;
+  --size_;
+}
+
+void EvidenceTable::forget_silent(Clock::time_point now) {
+  for (int i = 0; i < kForgetPerTouch && idle_.oldest != 0; ++i) {
+    const Index newest = suspects_[idle_.oldest].touches.newest;
+    if (now - touches_[newest].at <= window_) return;
+    forget(idle_.oldest);
+  }
+}
+
+// ---- Levels: who has how much evidence ----------------------------------------------------------
+
+void EvidenceTable::move_to_level(Index suspect, std::uint32_t count) {
+  Suspect& here = suspects_[suspect];
+  const auto bit = [](std::uint32_t level) { return std::uint64_t{1} << (level % 64); };
+  unlink(suspects_, &Suspect::level, levels_[here.count], suspect);
+  if (levels_[here.count].oldest == 0) levels_in_use_[here.count / 64] &= ~bit(here.count);
+  append(suspects_, &Suspect::level, levels_[count], suspect);
+  levels_in_use_[count / 64] |= bit(count);
+
+  const auto extra_of = [](std::uint32_t ports) { return ports > 1 ? ports - 1 : 0; };
+  extra_ = extra_ - extra_of(here.count) + extra_of(count);
+  if (here.count > 1) --strong_;
+  if (count > 1) ++strong_;
+  here.count = count;
+}
+
+EvidenceTable::Index EvidenceTable::weakest(std::uint32_t lowest, Index except) const {
+  for (std::size_t word = lowest / 64; word < levels_in_use_.size(); ++word) {
+    std::uint64_t in_use = levels_in_use_[word];
+    if (word == lowest / 64) in_use &= ~std::uint64_t{0} << (lowest % 64);
+    for (; in_use != 0; in_use &= in_use - 1) {
+      Index index = levels_[word * 64 + static_cast<unsigned>(std::countr_zero(in_use))].oldest;
+      if (index == except) index = suspects_[index].level.newer;
+      if (index != 0) return index;
+    }
+  }
+  return 0;  // never: the callers' limits leave somebody to give way
+}
+
+}  // namespace portsentry::sensor

@@ -1,0 +1,155 @@
+// The tracker's memory, for one address family: which sources touched which ports, and when.
+// Decides what is forgotten when it is full; what a hit means is the tracker's business. Pure.
+//
+// Bounds, whatever arrives (every source address may be forged):
+// * Memory: at most kBytesPerSource * max_sources + 128 KiB, reserved at construction (pages are
+//   touched as sources appear), never exceeded. Nothing is allocated per packet.
+// * Time: a few hash lookups and list moves per hit (forgetting a source costs what adding it
+// cost).
+// * One pool of remembered ports serves all sources: a few eager scanners and very many shy ones
+// fit
+//   the same memory. One place in it is kept for each source, the rest is for second and later
+//   ports.
+//
+// Who is forgotten when the table is full: first whoever was silent for a whole window; then
+// whoever has the fewest distinct ports, and among those the longest idle. Sources with two ports
+// or more may hold 7/8 of the table. So a flood of single-hit sources only displaces single-hit
+// sources, however long it lasts; and a flood of two-hit sources displaces its like, but cannot
+// shut newcomers out. A source's ports are compared with the window when the source is touched;
+// until then an idle source may weigh more than it should, for one window at most.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/event_loop.h"
+#include "common/messages.h"
+#include "common/net_types.h"
+#include "sensor/keyed_hash.h"
+
+namespace portsentry::sensor {
+
+class EvidenceTable {
+ public:
+  static constexpr std::size_t kBytesPerSource = 160;
+
+  struct Settings {
+    std::uint32_t max_sources;  // kMinSources..kMaxSources; outside is taken as the nearest
+    std::uint32_t enough;  // 1..kMaxTrigger; more ports than this are remembered if there is room
+    Clock::duration window;
+    HashKey seed;
+  };
+  static constexpr std::uint32_t kMinSources = 16;
+
+  // What the tracker keeps with each source; as below when the source is new.
+  struct Reports {
+    Clock::time_point last{};  // only meaningful when not `due`
+    bool due = true;           // the next report need not wait
+    bool above = false;        // a report was made since the trigger was last reached
+    bool last_was_first = false;
+  };
+
+  struct Touched {
+    std::uint32_t before;    // distinct ports inside the window, without this touch
+    std::uint32_t distinct;  // with it; 1..kMaxTrigger
+    bool repeated;           // this port was among them
+    std::uint32_t evicted;   // sources that gave way
+    Reports& reports;        // until the next call
+  };
+
+  explicit EvidenceTable(const Settings& settings);
+
+  Touched touch(const Source& source, Protocol protocol, Port port, Clock::time_point now);
+
+  // Null when the source is not known.
+  [[nodiscard]] Reports* find(const Source& source);
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  using Index = std::uint32_t;  // into suspects_ or touches_; 0 is none
+  struct Link {
+    Index older = 0;
+    Index newer = 0;
+  };
+  struct List {
+    Index oldest = 0;
+    Index newest = 0;
+  };
+
+  // A source. In use it is in one bucket, in the idle list and in the list of its level.
+  struct Suspect {
+    Source source;
+    Index next_in_bucket = 0;  // or the next free one
+    Link idle;
+    Link level;
+    List touches;             // by age
+    std::uint32_t count = 0;  // of touches: its level
+    Reports reports;
+  };
+
+  // A port that a source touched. In use it is in one bucket and in its source's list.
+  struct Touch {
+    Clock::time_point at{};
+    Index suspect = 0;
+    std::uint32_t what = 0;    // protocol and port
+    Index next_in_bucket = 0;  // or the next free one
+    Link age;
+  };
+
+  static constexpr std::size_t kLevels = kMaxTrigger + 1;
+
+  template <class Node>
+  static void append(std::vector<Node>& nodes, Link Node::*link, List& list, Index index);
+  template <class Node>
+  static void unlink(std::vector<Node>& nodes, Link Node::*link, List& list, Index index);
+  template <class Node>
+  static void chain_out(std::vector<Node>& nodes, Index& bucket, Index index);
+  template <class Node>
+  static Index take(std::vector<Node>& nodes, Index& free, const Node& value);
+
+  [[nodiscard]] Index& bucket_of(const Source& source);
+  [[nodiscard]] Index& bucket_of(Index suspect, std::uint32_t what);
+  [[nodiscard]] Index lookup(const Source& source);
+  [[nodiscard]] Index lookup(Index suspect, std::uint32_t what);
+
+  Index admit(const Source& source);
+  void forget(Index suspect);
+  void remember(Index suspect, std::uint32_t what, Clock::time_point now);
+  void drop(Index touch);
+  void expire(Index suspect, Clock::time_point now);
+  void forget_silent(Clock::time_point now);
+  // Level changes go through here, so that lists, levels_in_use_ and the two sums stay true.
+  void move_to_level(Index suspect, std::uint32_t count);
+  // The longest idle of the lowest level that is in use, from `lowest` up; never `except`.
+  [[nodiscard]] Index weakest(std::uint32_t lowest, Index except) const;
+  // True when `suspect` may remember one more port, having made room where its level deserves it.
+  bool make_room_for_port(Index suspect, std::uint32_t& evicted);
+
+  std::uint32_t max_sources_;
+  std::uint32_t max_strong_;  // sources with two ports or more
+  std::uint32_t max_extra_;   // second and later ports
+  std::uint32_t enough_;
+  Clock::duration window_;
+  HashKey seed_;
+
+  std::vector<Suspect> suspects_;
+  std::vector<Touch> touches_;
+  std::vector<Index> suspect_buckets_;
+  std::vector<Index> touch_buckets_;
+  Index free_suspect_ = 0;
+  Index free_touch_ = 0;
+
+  List idle_;
+  std::array<List, kLevels> levels_{};
+  std::array<std::uint64_t, (kLevels + 63) / 64> levels_in_use_{};
+
+  std::size_t size_ = 0;
+  std::uint32_t strong_ = 0;
+  std::uint32_t extra_ = 0;
+};
+
+}  // namespace portsentry::sensor

@@ -1,0 +1,136 @@
+// portsentry-sensor: the process that reads what attackers send. It begins as its own user with two
+// capabilities, opens three sockets, gives everything away, and only then looks at packets.
+//
+// Started by portsentryd with these descriptors: 0 and 1 /dev/null, 2 standard error, 3 channel B,
+// 4 a sealed memfd with the ports that root allows. Afterwards: 3, 6 sock_diag, 7 rtnetlink, and
+// the capture with libpcap's eventfd on numbers that the policy lets nothing be sent on.
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+#include "common/lockdown.h"
+#include "common/log.h"
+#include "sensor/capture_filter.h"
+#include "sensor/policy.h"
+#include "sensor/serve.h"
+
+namespace portsentry::sensor {
+namespace {
+
+constexpr int kChannel = 3;
+constexpr int kPorts = 4;
+constexpr int kSockDiag = 6;
+constexpr int kRtnetlink = 7;
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) fatal(result.error().what);
+  if constexpr (!std::is_void_v<T>) return std::move(result).value();
+}
+
+void require_launcher() {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(kChannel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+    fatal("is started by portsentryd, not by hand", kExitUsage);
+  }
+}
+
+// Exactly the bytes that root's half of this same build wrote, and nobody can change any more.
+PortSets read_ports() {
+  const UniqueFd fd(kPorts);
+  constexpr int kSealed = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kSealed) != kSealed) fatal("ports: descriptor 4 is no sealed memfd");
+  struct stat status {};
+  PortSets ports;
+  // pread: the descriptor's offset is shared with whoever read or wrote it before us.
+  if (::fstat(fd.get(), &status) != 0 || status.st_size != static_cast<off_t>(sizeof ports) ||
+      ::pread(fd.get(), &ports, sizeof ports, 0) != static_cast<ssize_t>(sizeof ports)) {
+    fatal("ports: descriptor 4 does not hold exactly the two port sets");
+  }
+  return ports;
+}
+
+HashKey draw_seed() {
+  HashKey seed;
+  if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
+    fatal(Error::from_errno("getrandom", errno).what);
+  }
+  return seed;
+}
+
+void put_on(const UniqueFd& from, int number) {
+  if (::dup3(from.get(), number, O_CLOEXEC) < 0) fatal(Error::from_errno("dup3", errno).what);
+}
+
+Capture open_capture() {
+  Capture capture = must(Capture::open());
+  const int fd = capture.fd();
+  if (fd == kChannel || fd == kSockDiag || fd == kRtnetlink) {
+    fatal("capture: its descriptor is one that the policy lets us send on");
+  }
+  must(capture.filter_for_good(capture_filter()));
+  return capture;
+}
+
+ServiceLookup open_lookup() {
+  ServiceLookup lookup = must(ServiceLookup::open());
+  must(lookup.move_to(kSockDiag));
+  return lookup;
+}
+
+Rtnetlink open_rtnetlink() {
+  Rtnetlink rtnetlink = must(Rtnetlink::open());
+  must(rtnetlink.move_to(kRtnetlink));
+  return rtnetlink;
+}
+
+int run() {
+  set_log_name("portsentry-sensor");
+  require_launcher();
+  undumpable();
+  const PortSets ports = read_ports();
+  const HashKey seed = draw_seed();
+
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) fatal(Error::from_errno("open /dev/null", errno).what);
+  // Taken until their owners come, so that the capture cannot land on them.
+  put_on(null, kSockDiag);
+  put_on(null, kRtnetlink);
+
+  Service service({
+      .channel = Channel(UniqueFd(kChannel)),
+      .capture = open_capture(),
+      .lookup = open_lookup(),
+      .rtnetlink = open_rtnetlink(),
+      .ports = ports,
+      .seed = seed,
+  });
+
+  drop_capabilities({});
+  put_on(null, STDOUT_FILENO);
+#ifndef PORTSENTRY_SANITIZED  // a sanitizer's last words are worth a descriptor, in builds for us
+                              // only
+  put_on(null, STDERR_FILENO);
+#endif
+  null.reset();
+  seal(kPolicy);
+  const int code = service.run();
+  // At once: taking the capture apart needs calls that the policy has no row for, and the kernel
+  // does it anyway.
+  ::_exit(code);
+}
+
+}  // namespace
+}  // namespace portsentry::sensor
+
+int main() {
+  return portsentry::sensor::run();
+}

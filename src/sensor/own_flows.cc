@@ -1,0 +1,44 @@
+#include "sensor/own_flows.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace portsentry::sensor {
+
+static_assert(std::has_single_bit(OwnFlows::kBuckets));
+
+OwnFlows::OwnFlows(const HashKey& seed) : seed_(seed), buckets_(kBuckets) {}
+
+std::uint64_t OwnFlows::hash_of(const Address& local, std::uint16_t local_port, const Address& peer,
+                                std::uint16_t peer_port) const {
+  const AddressWords here = words_of(local);
+  const AddressWords there = words_of(peer);
+  const std::uint64_t ports = (std::uint64_t{local_port} << 16U) | peer_port;
+  return keyed_hash(seed_, {here.high, here.low, there.high, there.low, ports});
+}
+
+void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
+  const std::uint64_t hash =
+      hash_of(outgoing.source, outgoing.source_port, outgoing.target, outgoing.target_port);
+  Bucket& bucket = buckets_[hash % kBuckets];
+  auto place = std::find_if(bucket.begin(), bucket.end(),
+                            [hash](const Flow& flow) { return flow.used && flow.hash == hash; });
+  if (place == bucket.end()) {
+    // Unused places are older than any flow.
+    place = std::min_element(bucket.begin(), bucket.end(), [](const Flow& a, const Flow& b) {
+      return a.used != b.used ? b.used : a.sent < b.sent;
+    });
+  }
+  *place = {.hash = hash, .sent = now, .used = true};
+}
+
+bool OwnFlows::answers(const Segment& incoming, Clock::time_point now) const {
+  const std::uint64_t hash =
+      hash_of(incoming.target, incoming.target_port, incoming.source, incoming.source_port);
+  const Bucket& bucket = buckets_[hash % kBuckets];
+  return std::any_of(bucket.begin(), bucket.end(), [hash, now](const Flow& flow) {
+    return flow.used && flow.hash == hash && now - flow.sent <= kLifetime;
+  });
+}
+
+}  // namespace portsentry::sensor

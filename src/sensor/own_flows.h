@@ -1,0 +1,56 @@
+// Which UDP answers we may expect: remembers the datagrams that this host sent, so that an answer
+// that arrives after its socket was closed (a slow resolver) is no probe. Pure.
+//
+// A fixed table, four places per bucket; in a full bucket the oldest gives way. It stores a 64-bit
+// keyed hash of the flow instead of the flow: a forged answer that matches by chance has odds of
+// four in 2^64.
+//
+// What an attacker gains: whoever can make this host send (a query to a DNS server here) is
+// expected to "answer", but only from that address and port to that local port, where a service is
+// anyway. Whoever makes this host send very many datagrams pushes older flows out; then a late
+// answer may be counted as one hit of its sender, as without this table. Which flows go, the key
+// keeps secret.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/event_loop.h"
+#include "sensor/keyed_hash.h"
+#include "sensor/packet.h"
+
+namespace portsentry::sensor {
+
+class OwnFlows {
+ public:
+  static constexpr Clock::duration kLifetime = std::chrono::seconds(60);
+  static constexpr std::size_t kPlaces = 4;      // per bucket
+  static constexpr std::size_t kBuckets = 4096;  // a power of two; 16384 flows, 384 KiB
+
+  explicit OwnFlows(const HashKey& seed);
+
+  // This host sent `outgoing` (its source is ours).
+  void sent(const Segment& outgoing, Clock::time_point now);
+
+  // `incoming` comes from where we sent a datagram at most kLifetime ago, to where we sent it from.
+  [[nodiscard]] bool answers(const Segment& incoming, Clock::time_point now) const;
+
+ private:
+  struct Flow {
+    std::uint64_t hash = 0;
+    Clock::time_point sent{};
+    bool used = false;
+  };
+  using Bucket = std::array<Flow, kPlaces>;
+
+  [[nodiscard]] std::uint64_t hash_of(const Address& local, std::uint16_t local_port,
+                                      const Address& peer, std::uint16_t peer_port) const;
+
+  HashKey seed_;
+  std::vector<Bucket> buckets_;
+};
+
+}  // namespace portsentry::sensor

@@ -1,0 +1,64 @@
+// The sensor's pipeline for one packet: parse, put together, ask every question that could acquit
+// it, and only then count it against its source. Every "no" has a row in counters.h. No socket and
+// no clock in here: the kernel's answer and the way to the monitor are passed in, `now` with each
+// packet.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/counters.h"
+#include "common/event_loop.h"
+#include "common/local_view.h"
+#include "common/messages.h"
+#include "common/port_set.h"
+#include "sensor/fragments.h"
+#include "sensor/frame.h"
+#include "sensor/own_flows.h"
+#include "sensor/packet.h"
+#include "sensor/service_lookup.h"
+#include "sensor/tracker.h"
+
+namespace portsentry::sensor {
+
+class Sensor {
+ public:
+  // What reaches outside.
+  struct Edges {
+    std::function<Wanted(const Segment& packet, std::uint32_t interface)> ask;
+    std::function<bool(const Detection&)> report;  // true: it is on its way
+  };
+
+  // `ports`: what root allows; the configuration can only narrow it. `seed`: secret and random.
+  Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges);
+
+  void frame(const Frame& frame, const LocalView& view, Clock::time_point now);
+
+  [[nodiscard]] const SensorTally& tally() const { return tally_; }
+  // Packets that were lost before they got here, in all.
+  void set_kernel_dropped(std::uint64_t count) { tally_.set(SensorCounter::kernel_dropped, count); }
+
+ private:
+  void remember_outgoing(const Frame& frame, Clock::time_point now);
+  [[nodiscard]] bool on_watched_interface(const Frame& frame, const LocalView& view) const;
+  std::optional<Segment> whole_segment(const Frame& frame, Clock::time_point now);
+  std::optional<SensorCounter> why_not(const Segment& packet, std::uint32_t interface,
+                                       const LocalView& view, Clock::time_point now);
+  std::optional<SensorCounter> why_service(const Segment& packet, Port port,
+                                           std::uint32_t interface, Clock::time_point now);
+  void count(const Segment& packet, const LocalView& view, Clock::time_point now);
+
+  PortSets ports_;
+  std::vector<std::string> interfaces_;  // empty: all
+  Edges edges_;
+  FragmentTable fragments_;
+  OwnFlows own_flows_;
+  GraceBook grace_;
+  LookupBudget budget_;
+  Tracker tracker_;
+  SensorTally tally_;
+};
+
+}  // namespace portsentry::sensor

@@ -1,0 +1,67 @@
+// Who touched how many of our ports: counts distinct (protocol, port) pairs per Source inside a
+// sliding window, and says when that is worth a report. Pure: `now` comes in, verdicts go out.
+// Memory and time are bounded, and who is forgotten first is decided, in evidence.h: two tables,
+// one per address family, so that an IPv6 flood cannot make us forget IPv4 scanners.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "common/counters.h"
+#include "common/event_loop.h"
+#include "common/net_types.h"
+#include "sensor/evidence.h"
+#include "sensor/keyed_hash.h"
+
+namespace portsentry::sensor {
+
+class Tracker {
+ public:
+  struct Settings {
+    std::uint32_t trigger;        // 1..kMaxTrigger: the N-th distinct port is reported
+    std::chrono::seconds window;  // a hit older than this no longer counts; 1 s .. kMaxBan
+    std::uint32_t max_sources;    // 16..kMaxSources, per address family
+    HashKey seed;                 // secret and random: attackers choose the keys
+  };
+
+  enum class Verdict : std::uint8_t {
+    counted,       // a port not touched before, still below the trigger
+    repeated,      // a port touched before (a retransmission), still below the trigger
+    report_first,  // the trigger is reached: report it
+    report_again,  // a later hit, on any port, of a source that stayed above the trigger: report it
+    withheld,      // either of these, but less than kReportInterval after the source's last report
+  };
+
+  struct Hit {
+    Verdict verdict;
+    // Inside the window, this hit included. Stops growing at kMaxTrigger; earlier, but never below
+    // the trigger, when many sources share the memory.
+    std::uint32_t distinct_ports;
+  };
+
+  static constexpr Clock::duration kReportInterval = std::chrono::seconds(1);
+
+  explicit Tracker(const Settings& settings);
+
+  // One probe. Counts probes or (a port touched before) repeated, and updates_withheld, evicted.
+  Hit add(const Source& source, Protocol protocol, Port port, Clock::time_point now,
+          SensorTally& tally);
+
+  // The report just asked for did not get through: the source's next hit reports again, without
+  // waiting, as `first` if it was. Nothing happens if the source has been forgotten meanwhile.
+  void not_delivered(const Source& source);
+
+  [[nodiscard]] std::size_t tracked(bool v4) const;
+  // Reserved for both families.
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  EvidenceTable& table_of(const Source& source) { return source.is_v4() ? v4_ : v6_; }
+
+  std::uint32_t trigger_;
+  EvidenceTable v4_;
+  EvidenceTable v6_;
+};
+
+}  // namespace portsentry::sensor

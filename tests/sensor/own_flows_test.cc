@@ -1,0 +1,79 @@
+#include "sensor/own_flows.h"
+
+#include <gtest/gtest.h>
+
+namespace portsentry::sensor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Clock::time_point kStart{std::chrono::hours(1)};
+const Address kHere = Address::v4(192, 0, 2, 1);
+const Address kResolver = Address::v4(198, 51, 100, 53);
+
+Segment datagram(const Address& from, std::uint16_t from_port, const Address& to,
+                 std::uint16_t to_port) {
+  return {from, to, Protocol::udp, from_port, to_port, {}, false, false};
+}
+
+TEST(OwnFlows, AnAnswerIsKnownForAMinute) {
+  OwnFlows flows({1, 2});
+  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart);
+  const Segment answer = datagram(kResolver, 53, kHere, 5000);
+  EXPECT_TRUE(flows.answers(answer, kStart));
+  EXPECT_TRUE(flows.answers(answer, kStart + 60s));
+  EXPECT_FALSE(flows.answers(answer, kStart + 60s + 1ns));
+}
+
+TEST(OwnFlows, SendingAgainStartsTheMinuteAgain) {
+  OwnFlows flows({1, 2});
+  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart);
+  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart + 50s);
+  EXPECT_TRUE(flows.answers(datagram(kResolver, 53, kHere, 5000), kStart + 110s));
+}
+
+TEST(OwnFlows, OnlyTheSamePairOfAddressesAndPortsAnswers) {
+  OwnFlows flows({1, 2});
+  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart);
+  EXPECT_FALSE(flows.answers(datagram(kResolver, 54, kHere, 5000), kStart));
+  EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5001), kStart));
+  EXPECT_FALSE(flows.answers(datagram(Address::v4(198, 51, 100, 54), 53, kHere, 5000), kStart));
+  EXPECT_FALSE(flows.answers(datagram(kResolver, 53, Address::v4(192, 0, 2, 2), 5000), kStart));
+  // Nor does our own packet, seen again, answer itself.
+  EXPECT_FALSE(flows.answers(datagram(kHere, 5000, kResolver, 53), kStart));
+}
+
+TEST(OwnFlows, NothingIsAnAnswerBeforeAnythingWasSent) {
+  const OwnFlows flows({1, 2});
+  EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5000), Clock::time_point{}));
+}
+
+TEST(OwnFlows, AfterAFloodTheNewestFlowsAreStillKnown) {
+  OwnFlows flows({1, 2});
+  for (std::uint32_t i = 0; i < 200'000; ++i) {
+    const Address peer =
+        Address::v4(10, static_cast<std::uint8_t>(i >> 16U), static_cast<std::uint8_t>(i >> 8U),
+                    static_cast<std::uint8_t>(i));
+    flows.sent(datagram(kHere, 53, peer, 1024), kStart + std::chrono::microseconds(i));
+  }
+  // Several of these share a bucket: each must displace the flood, not its neighbour.
+  for (std::uint16_t port = 1; port <= 1000; ++port) {
+    flows.sent(datagram(kHere, port, kResolver, 53), kStart + 1s);
+  }
+  for (std::uint16_t port = 1; port <= 1000; ++port) {
+    EXPECT_TRUE(flows.answers(datagram(kResolver, 53, kHere, port), kStart + 1s)) << port;
+  }
+}
+
+TEST(OwnFlows, AThousandFlowsAtOnceFit) {
+  OwnFlows flows({3, 4});
+  for (std::uint16_t port = 1; port <= 1000; ++port) {
+    flows.sent(datagram(kHere, port, kResolver, 53), kStart);
+  }
+  for (std::uint16_t port = 1; port <= 1000; ++port) {
+    EXPECT_TRUE(flows.answers(datagram(kResolver, 53, kHere, port), kStart)) << port;
+  }
+}
+
+}  // namespace
+}  // namespace portsentry::sensor

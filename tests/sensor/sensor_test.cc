@@ -1,0 +1,523 @@
+#include "sensor/sensor.h"
+
+#include <gtest/gtest.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "craft.h"
+
+namespace portsentry::sensor {
+namespace {
+
+using craft::operator+;
+using std::chrono::seconds;
+
+constexpr std::uint32_t kEth0 = 2;
+constexpr std::uint32_t kEth1 = 3;
+constexpr std::uint16_t kWatched = 23;
+constexpr std::uint16_t kAlsoWatched = 79;
+constexpr std::uint16_t kThirdWatched = 111;
+
+// ---- What this host looks like: 192.0.2.1/24 and 2001:db8:1::1/64 on eth0, and an eth1
+// ---------------
+
+using Buffer = std::vector<std::byte>;
+
+void append_bytes(Buffer& to, Bytes bytes) {
+  for (const std::byte b : bytes)
+    to.push_back(b);
+}
+
+template <class T>
+void append(Buffer& to, const T& value) {
+  append_bytes(to, std::as_bytes(std::span(&value, 1)));
+}
+
+void append_attribute(Buffer& to, std::uint16_t type, Bytes payload) {
+  append(to, rtattr{.rta_len = static_cast<std::uint16_t>(sizeof(rtattr) + payload.size()),
+                    .rta_type = type});
+  append_bytes(to, payload);
+  while (to.size() % 4 != 0)
+    to.push_back(std::byte{0});
+}
+
+Buffer netlink_message(std::uint16_t type, const Buffer& payload) {
+  Buffer message;
+  nlmsghdr header{};
+  header.nlmsg_len = static_cast<std::uint32_t>(sizeof header + payload.size());
+  header.nlmsg_type = type;
+  append(message, header);
+  append_bytes(message, payload);
+  return message;
+}
+
+void add_interface(LocalView& view, std::uint32_t index, std::string_view name) {
+  Buffer payload;
+  ifinfomsg link{};
+  link.ifi_index = static_cast<int>(index);
+  append(payload, link);
+  const std::string terminated(name);
+  append_attribute(payload, IFLA_IFNAME,
+                   std::as_bytes(std::span(terminated.c_str(), terminated.size() + 1)));
+  view.apply(netlink_message(RTM_NEWLINK, payload));
+}
+
+void add_address(LocalView& view, std::uint32_t index, std::string_view text, std::uint8_t length) {
+  const Address address = *Address::parse(text);
+  Buffer payload;
+  ifaddrmsg header{};
+  header.ifa_family = address.is_v4() ? AF_INET : AF_INET6;
+  header.ifa_prefixlen = length;
+  header.ifa_index = index;
+  append(payload, header);
+  append_attribute(payload, IFA_ADDRESS, address.bytes());
+  view.apply(netlink_message(RTM_NEWADDR, payload));
+}
+
+// ---- Packets
+// ------------------------------------------------------------------------------------------
+
+struct Packet {
+  std::string_view source = "198.51.100.7";
+  std::string_view target = "192.0.2.1";
+  Protocol protocol = Protocol::tcp;
+  std::uint16_t source_port = 40000;
+  std::uint16_t target_port = kWatched;
+  std::uint8_t flags = TcpFlags::syn;
+};
+
+Buffer transport(const Packet& packet) {
+  if (packet.protocol == Protocol::udp) {
+    return craft::udp({.source = packet.source_port, .target = packet.target_port});
+  }
+  return craft::tcp(
+      {.source = packet.source_port, .target = packet.target_port, .flags = packet.flags});
+}
+
+Buffer network(const Packet& packet) {
+  const auto next = static_cast<unsigned>(packet.protocol);
+  if (Address::parse(packet.target)->is_v4()) {
+    return craft::ip4({.protocol = next, .source = packet.source, .target = packet.target},
+                      transport(packet));
+  }
+  return craft::ip6({.next = next, .source = packet.source, .target = packet.target},
+                    transport(packet));
+}
+
+class SensorTest : public testing::Test {
+ protected:
+  SensorTest() {
+    add_interface(view_, kEth0, "eth0");
+    add_interface(view_, kEth1, "eth1");
+    add_address(view_, 1, "127.0.0.1", 8);
+    add_address(view_, kEth0, "192.0.2.1", 24);
+    add_address(view_, kEth0, "2001:db8:1::1", 64);
+    for (const auto port : {kWatched, kAlsoWatched, kThirdWatched}) {
+      ports_.tcp.add(*Port::make(port));
+      ports_.udp.add(*Port::make(port));
+    }
+    start();
+  }
+
+  void start(std::uint32_t trigger = 1, std::vector<std::string> interfaces = {}) {
+    sensor_.emplace(ports_,
+                    SensorConfig{.scan_trigger = trigger,
+                                 .scan_window = std::chrono::hours(1),
+                                 .max_sources = 1000,
+                                 .interfaces = std::move(interfaces)},
+                    HashKey{.low = 1, .high = 2},
+                    Sensor::Edges{.ask =
+                                      [this](const Segment& packet, std::uint32_t interface) {
+                                        ++questions_;
+                                        asked_ = packet;
+                                        asked_interface_ = interface;
+                                        return answer_;
+                                      },
+                                  .report =
+                                      [this](const Detection& detection) {
+                                        if (channel_full_) return false;
+                                        reports_.push_back(detection);
+                                        return true;
+                                      }});
+  }
+
+  void deliver(const Buffer& network, std::uint16_t ethertype, std::uint8_t type,
+               std::uint32_t interface) {
+    sensor_->frame(
+        {.interface = interface, .packet_type = type, .ethertype = ethertype, .network = network},
+        view_, now_);
+  }
+
+  void receive(const Packet& packet, std::uint32_t interface = kEth0,
+               std::uint8_t type = PACKET_HOST) {
+    const bool v4 = Address::parse(packet.target)->is_v4();
+    deliver(network(packet), v4 ? ETH_P_IP : ETH_P_IPV6, type, interface);
+  }
+
+  void send(const Packet& packet, std::uint32_t interface = kEth0) {
+    receive(packet, interface, PACKET_OUTGOING);
+  }
+
+  [[nodiscard]] std::uint64_t count(SensorCounter which) const {
+    return sensor_->tally().get(which);
+  }
+
+  // One packet was seen, it is in the row `reason`, and nothing came of it.
+  void expect_only(SensorCounter reason) {
+    EXPECT_EQ(count(SensorCounter::seen), 1U);
+    EXPECT_EQ(count(reason), 1U);
+    EXPECT_EQ(count(SensorCounter::probes), 0U);
+    EXPECT_TRUE(reports_.empty());
+  }
+
+  PortSets ports_;
+  LocalView view_;
+  Clock::time_point now_{seconds(100'000)};
+  Wanted answer_ = Wanted::no;
+  unsigned questions_ = 0;
+  std::optional<Segment> asked_;
+  std::uint32_t asked_interface_ = 0;
+  bool channel_full_ = false;
+  std::vector<Detection> reports_;
+  std::optional<Sensor> sensor_;
+};
+
+TEST_F(SensorTest, AProbeOfAWatchedPortIsReportedWithAllThatIsKnown) {
+  receive({});
+  ASSERT_EQ(reports_.size(), 1U);
+  const Detection& report = reports_.front();
+  EXPECT_EQ(report.source, Source::of(*Address::parse("198.51.100.7"), false));
+  EXPECT_EQ(report.address, *Address::parse("198.51.100.7"));
+  EXPECT_EQ(report.target, *Address::parse("192.0.2.1"));
+  EXPECT_EQ(report.protocol, Protocol::tcp);
+  EXPECT_EQ(report.port.number(), kWatched);
+  EXPECT_EQ(report.kind, ScanKind::syn);
+  EXPECT_EQ(report.flags.bits, TcpFlags::syn);
+  EXPECT_EQ(report.distinct_ports, 1U);
+  EXPECT_TRUE(report.first);
+  EXPECT_FALSE(report.ip_options);
+  EXPECT_FALSE(report.fragmented);
+  EXPECT_EQ(count(SensorCounter::seen), 1U);
+  EXPECT_EQ(count(SensorCounter::probes), 1U);
+  EXPECT_EQ(count(SensorCounter::detections), 1U);
+}
+
+TEST_F(SensorTest, AUdpProbeIsReportedAsUdp) {
+  receive({.protocol = Protocol::udp});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().kind, ScanKind::udp);
+  EXPECT_EQ(reports_.front().flags.bits, 0);
+}
+
+TEST_F(SensorTest, TheKernelIsAskedAboutThePacketItselfAndItsInterface) {
+  receive({.source_port = 1234, .target_port = kAlsoWatched}, kEth1);
+  ASSERT_TRUE(asked_);
+  EXPECT_EQ(asked_->source, *Address::parse("198.51.100.7"));
+  EXPECT_EQ(asked_->target, *Address::parse("192.0.2.1"));
+  EXPECT_EQ(asked_->source_port, 1234);
+  EXPECT_EQ(asked_->target_port, kAlsoWatched);
+  EXPECT_EQ(asked_interface_, kEth1);
+}
+
+TEST_F(SensorTest, ARemoteIpv6ProberIsHeldAsItsSlash64) {
+  receive({.source = "2001:db8:9::7", .target = "2001:db8:1::1"});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().source.text(), "2001:db8:9::/64");
+  EXPECT_EQ(reports_.front().address, *Address::parse("2001:db8:9::7"));
+}
+
+TEST_F(SensorTest, AnIpv6ProberOnOurLinkIsHeldAlone) {
+  receive({.source = "2001:db8:1::66", .target = "2001:db8:1::1"});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().source.text(), "2001:db8:1::66");
+}
+
+TEST_F(SensorTest, ReportsComeWhenTheTriggerIsReachedOnDistinctPorts) {
+  start(3);
+  receive({.target_port = kWatched});
+  receive({.target_port = kWatched});
+  receive({.target_port = kAlsoWatched});
+  EXPECT_TRUE(reports_.empty());
+  receive({.target_port = kThirdWatched});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().distinct_ports, 3U);
+  EXPECT_EQ(count(SensorCounter::repeated), 1U);
+}
+
+// ---- Every "no"
+// -----------------------------------------------------------------------------------------
+
+TEST_F(SensorTest, AnotherInterfaceIsNotLookedAt) {
+  start(1, {"eth0"});
+  receive({}, kEth1);
+  expect_only(SensorCounter::other_interface);
+}
+
+TEST_F(SensorTest, AnInterfaceWithoutANameIsNotOneOfThoseAskedFor) {
+  start(1, {"eth0"});
+  receive({}, 77);
+  expect_only(SensorCounter::other_interface);
+}
+
+TEST_F(SensorTest, OneOfTheInterfacesAskedForIsLookedAt) {
+  start(1, {"eth7", "eth1"});
+  receive({}, kEth1);
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, APacketFromItselfIsNoEvidence) {
+  receive({.source = "192.0.2.1"});
+  expect_only(SensorCounter::to_itself);
+}
+
+TEST_F(SensorTest, ASourceThatCannotBeBannedIsNoEvidence) {
+  for (const auto source :
+       {"0.0.0.0", "127.0.0.9", "224.0.0.5", "255.255.255.255", "169.254.1.1", "240.0.0.1"}) {
+    start();
+    receive({.source = source});
+    expect_only(SensorCounter::bad_source);
+  }
+  for (const auto source : {"::", "::1", "ff02::1", "fe80::1"}) {
+    start();
+    receive({.source = source, .target = "2001:db8:1::1"});
+    expect_only(SensorCounter::bad_source);
+  }
+}
+
+TEST_F(SensorTest, OurOwnAddressAsASourceIsNoEvidence) {
+  add_address(view_, kEth1, "203.0.113.5", 24);
+  receive({.source = "203.0.113.5"});
+  expect_only(SensorCounter::bad_source);
+}
+
+TEST_F(SensorTest, ATargetThatIsNotOursIsNoEvidence) {
+  for (const auto target :
+       {"192.0.2.2", "192.0.2.255", "255.255.255.255", "224.0.0.1", "127.0.0.1"}) {
+    start();
+    receive({.target = target});
+    expect_only(SensorCounter::not_ours);
+  }
+}
+
+TEST_F(SensorTest, AnAddressThatWentAwayIsNotOursAnyMore) {
+  view_.clear();
+  receive({});
+  expect_only(SensorCounter::not_ours);
+}
+
+TEST_F(SensorTest, AnswersAndResetsAreNoEvidence) {
+  for (const std::uint8_t flags : {TcpFlags::ack, TcpFlags::rst}) {
+    for (const std::uint8_t with : {std::uint8_t{0}, TcpFlags::syn, TcpFlags::fin}) {
+      start();
+      receive({.flags = static_cast<std::uint8_t>(flags | with)});
+      expect_only(SensorCounter::answer_flags);
+    }
+  }
+}
+
+TEST_F(SensorTest, AnUnwatchedPortIsNoEvidenceAndCostsNoQuestion) {
+  receive({.target_port = 8080});
+  expect_only(SensorCounter::unwatched_port);
+  EXPECT_EQ(questions_, 0U);
+}
+
+TEST_F(SensorTest, APortWatchedForUdpIsNotWatchedForTcp) {
+  ports_.tcp.remove(*Port::make(kWatched));
+  start();
+  receive({});
+  expect_only(SensorCounter::unwatched_port);
+}
+
+TEST_F(SensorTest, GarbageIsCountedAndForgotten) {
+  deliver(Buffer(3), ETH_P_IP, PACKET_HOST, kEth0);
+  expect_only(SensorCounter::malformed);
+}
+
+TEST_F(SensorTest, APortThatALocalSocketWantsIsNoEvidence) {
+  answer_ = Wanted::yes;
+  receive({});
+  expect_only(SensorCounter::live_service);
+}
+
+TEST_F(SensorTest, AFailedQuestionCountsAgainstNobody) {
+  answer_ = Wanted::failed;
+  receive({});
+  expect_only(SensorCounter::lookup_failed);
+}
+
+// ---- Services that come and go
+// --------------------------------------------------------------------------
+
+TEST_F(SensorTest, AServiceThatWentAwayHasAMinuteOfGrace) {
+  answer_ = Wanted::yes;
+  receive({});
+  answer_ = Wanted::no;
+  now_ += seconds(59);
+  receive({});
+  EXPECT_EQ(count(SensorCounter::live_service), 2U);
+  EXPECT_TRUE(reports_.empty());
+  now_ += seconds(1);
+  receive({});
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, AServiceThatWasJustSeenCostsNoSecondQuestion) {
+  answer_ = Wanted::yes;
+  receive({});
+  receive({.source = "198.51.100.8"});
+  EXPECT_EQ(questions_, 1U);
+  now_ += seconds(1);
+  receive({});
+  EXPECT_EQ(questions_, 2U);
+  EXPECT_EQ(count(SensorCounter::live_service), 3U);
+}
+
+TEST_F(SensorTest, GraceHoldsAlsoWhenTheKernelDoesNotAnswer) {
+  answer_ = Wanted::yes;
+  receive({});
+  answer_ = Wanted::failed;
+  now_ += seconds(30);
+  receive({});
+  EXPECT_EQ(count(SensorCounter::live_service), 2U);
+  EXPECT_EQ(count(SensorCounter::lookup_failed), 0U);
+}
+
+TEST_F(SensorTest, BeyondItsBudgetNothingIsAskedAndNothingCounted) {
+  start(kMaxTrigger);
+  for (int i = 0; i < 10'000; ++i)
+    receive({.source_port = static_cast<std::uint16_t>(i)});
+  EXPECT_LT(questions_, 10'000U);
+  EXPECT_EQ(count(SensorCounter::lookup_over_budget), 10'000U - questions_);
+  EXPECT_EQ(count(SensorCounter::probes) + count(SensorCounter::repeated), questions_);
+}
+
+// ---- Our own traffic
+// ------------------------------------------------------------------------------------
+
+constexpr Packet kOurQuestion{.source = "192.0.2.1",
+                              .target = "198.51.100.53",
+                              .protocol = Protocol::udp,
+                              .source_port = kWatched,
+                              .target_port = 53};
+constexpr Packet kItsAnswer{.source = "198.51.100.53",
+                            .target = "192.0.2.1",
+                            .protocol = Protocol::udp,
+                            .source_port = 53,
+                            .target_port = kWatched};
+
+TEST_F(SensorTest, AnAnswerToOurOwnDatagramIsNoEvidence) {
+  send(kOurQuestion);
+  EXPECT_EQ(count(SensorCounter::seen), 0U);
+  receive(kItsAnswer);
+  expect_only(SensorCounter::own_flow);
+}
+
+TEST_F(SensorTest, AnAnswerByAnotherInterfaceIsNoEvidence) {
+  start(1, {"eth0"});
+  send(kOurQuestion, kEth1);
+  receive(kItsAnswer, kEth0);
+  expect_only(SensorCounter::own_flow);
+}
+
+TEST_F(SensorTest, SomebodyElseDoesNotPassForTheAnswer) {
+  send(kOurQuestion);
+  Packet other = kItsAnswer;
+  other.source = "198.51.100.54";
+  receive(other);
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, OurOwnTcpPacketsAreNotRemembered) {
+  Packet question = kOurQuestion;
+  question.protocol = Protocol::tcp;
+  send(question);
+  receive(kItsAnswer);
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, APacketOfOursIsNeverAProbe) {
+  send({.source = "198.51.100.7", .target = "192.0.2.1"});
+  EXPECT_TRUE(reports_.empty());
+  EXPECT_EQ(count(SensorCounter::probes), 0U);
+}
+
+// ---- Fragments
+// ------------------------------------------------------------------------------------------
+
+TEST_F(SensorTest, AHeaderCutIntoFragmentsIsPutTogether) {
+  const Buffer header = craft::tcp();
+  const Buffer second =
+      craft::ip4({.id = 7, .offset = 1, .more = true}, craft::first(craft::from(header, 8), 8));
+  const Buffer first = craft::ip4({.id = 7, .more = true}, craft::first(header, 8));
+  deliver(second, ETH_P_IP, PACKET_HOST, kEth0);
+  EXPECT_EQ(count(SensorCounter::fragment_pending), 1U);
+  EXPECT_TRUE(reports_.empty());
+  deliver(first, ETH_P_IP, PACKET_HOST, kEth0);
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_TRUE(reports_.front().fragmented);
+  EXPECT_EQ(reports_.front().kind, ScanKind::syn);
+}
+
+// ---- The channel
+// ------------------------------------------------------------------------------------------
+
+TEST_F(SensorTest, AReportThatDidNotFitIsMadeAgainAtTheNextProbe) {
+  channel_full_ = true;
+  receive({});
+  EXPECT_EQ(count(SensorCounter::channel_full), 1U);
+  EXPECT_EQ(count(SensorCounter::detections), 0U);
+  channel_full_ = false;
+  receive({});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_TRUE(reports_.front().first);
+  EXPECT_EQ(count(SensorCounter::detections), 1U);
+}
+
+TEST_F(SensorTest, LaterHitsOfAReportedSourceAreReportedOnceASecond) {
+  receive({});
+  receive({});
+  receive({});
+  EXPECT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(count(SensorCounter::updates_withheld), 2U);
+  now_ += seconds(1);
+  receive({});
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_FALSE(reports_.back().first);
+}
+
+TEST_F(SensorTest, WhatTheKernelDroppedIsInTheTally) {
+  sensor_->set_kernel_dropped(12);
+  EXPECT_EQ(count(SensorCounter::kernel_dropped), 12U);
+}
+
+// ---- The cooked header
+// ------------------------------------------------------------------------------------
+
+TEST(SensorFrame, ReadsTheCookedHeader) {
+  const Buffer bytes = craft::be16(ETH_P_IPV6) + craft::be16(0) + craft::be32(0x01020304) +
+                       craft::be16(1) + craft::raw({PACKET_OUTGOING, 6}) + craft::filled(8, 0) +
+                       craft::raw({0x60});
+  const auto frame = read_cooked(bytes);
+  ASSERT_TRUE(frame);
+  EXPECT_EQ(frame->interface, 0x01020304U);
+  EXPECT_EQ(frame->packet_type, PACKET_OUTGOING);
+  EXPECT_EQ(frame->ethertype, 0x86dd);
+  ASSERT_EQ(frame->network.size(), 1U);
+  EXPECT_EQ(frame->network.front(), std::byte{0x60});
+}
+
+TEST(SensorFrame, IsNothingWhenCutAnywhere) {
+  for (std::size_t size = 0; size < static_cast<std::size_t>(kCookedHeader); ++size) {
+    EXPECT_FALSE(read_cooked(Buffer(size))) << size;
+  }
+}
+
+}  // namespace
+}  // namespace portsentry::sensor

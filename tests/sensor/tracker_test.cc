@@ -1,0 +1,220 @@
+#include "sensor/tracker.h"
+
+#include <gtest/gtest.h>
+
+namespace portsentry::sensor {
+namespace {
+
+using namespace std::chrono_literals;
+using Verdict = Tracker::Verdict;
+
+constexpr Clock::time_point kStart{std::chrono::hours(1)};
+
+Source scanner() {
+  return Source::of(Address::v4(198, 51, 100, 7), false);
+}
+Source other() {
+  return Source::of(Address::v4(198, 51, 100, 8), false);
+}
+Source scanner6() {
+  return Source::of(*Address::parse("2001:db8:bad::7"), false);
+}
+
+class TrackerTest : public ::testing::Test {
+ protected:
+  static Tracker make(std::uint32_t trigger, std::chrono::seconds window = 1h) {
+    return Tracker({.trigger = trigger, .window = window, .max_sources = 64, .seed = {1, 2}});
+  }
+
+  Tracker::Hit hit(Tracker& tracker, const Source& source, std::uint32_t port,
+                   Clock::duration after = 0s, Protocol protocol = Protocol::tcp) {
+    return tracker.add(source, protocol, *Port::make(port), kStart + after, tally_);
+  }
+
+  SensorTally tally_;
+};
+
+TEST_F(TrackerTest, ATriggerOfOneReportsTheFirstHit) {
+  Tracker tracker = make(1);
+  const auto first = hit(tracker, scanner(), 23);
+  EXPECT_EQ(first.verdict, Verdict::report_first);
+  EXPECT_EQ(first.distinct_ports, 1U);
+}
+
+TEST_F(TrackerTest, TheNthDistinctPortReports) {
+  Tracker tracker = make(3);
+  EXPECT_EQ(hit(tracker, scanner(), 21).verdict, Verdict::counted);
+  EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::counted);
+  const auto third = hit(tracker, scanner(), 23);
+  EXPECT_EQ(third.verdict, Verdict::report_first);
+  EXPECT_EQ(third.distinct_ports, 3U);
+  EXPECT_EQ(tally_.get(SensorCounter::probes), 3U);
+}
+
+TEST_F(TrackerTest, ThreeRetransmittedSynsAreOneHit) {
+  Tracker tracker = make(2);
+  EXPECT_EQ(hit(tracker, scanner(), 23).verdict, Verdict::counted);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 1s).verdict, Verdict::repeated);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 3s).verdict, Verdict::repeated);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 7s).distinct_ports, 1U);
+  EXPECT_EQ(tally_.get(SensorCounter::probes), 1U);
+  EXPECT_EQ(tally_.get(SensorCounter::repeated), 3U);
+}
+
+TEST_F(TrackerTest, OneNumberInTwoProtocolsIsTwoPorts) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 53, 0s, Protocol::tcp);
+  EXPECT_EQ(hit(tracker, scanner(), 53, 0s, Protocol::udp).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, SourcesAreCountedApart) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 21);
+  EXPECT_EQ(hit(tracker, other(), 22).verdict, Verdict::counted);
+  EXPECT_EQ(hit(tracker, scanner6(), 22).verdict, Verdict::counted);
+  EXPECT_EQ(tracker.tracked(true), 2U);
+  EXPECT_EQ(tracker.tracked(false), 1U);
+}
+
+TEST_F(TrackerTest, AllAddressesOfADistantNetworkAreOneSource) {
+  Tracker tracker = make(2);
+  hit(tracker, Source::of(*Address::parse("2001:db8:bad::7"), false), 21);
+  EXPECT_EQ(hit(tracker, Source::of(*Address::parse("2001:db8:bad::8"), false), 22).verdict,
+            Verdict::report_first);
+}
+
+TEST_F(TrackerTest, AHitCountsUntilTheWindowHasPassed) {
+  Tracker tracker = make(2, 60s);
+  hit(tracker, scanner(), 21);
+  EXPECT_EQ(hit(tracker, scanner(), 22, 60s).verdict, Verdict::report_first);
+
+  hit(tracker, other(), 21);
+  EXPECT_EQ(hit(tracker, other(), 22, 60s + 1ns).verdict, Verdict::counted);
+}
+
+TEST_F(TrackerTest, TouchingAPortAgainRenewsItsHit) {
+  Tracker tracker = make(2, 60s);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 21, 50s);
+  EXPECT_EQ(hit(tracker, scanner(), 22, 100s).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, AboveTheTriggerAnyHitReportsAgain) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22);
+  EXPECT_EQ(hit(tracker, scanner(), 22, 1s).verdict, Verdict::report_again);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 2s).verdict, Verdict::report_again);
+}
+
+TEST_F(TrackerTest, ReportsOfASourceAreASecondApart) {
+  Tracker tracker = make(1);
+  hit(tracker, scanner(), 21);
+  const auto withheld = hit(tracker, scanner(), 22, 1s - 1ns);
+  EXPECT_EQ(withheld.verdict, Verdict::withheld);
+  EXPECT_EQ(withheld.distinct_ports, 2U);
+  EXPECT_EQ(hit(tracker, other(), 22, 1s - 1ns).verdict, Verdict::report_first);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 1s).verdict, Verdict::report_again);
+  EXPECT_EQ(tally_.get(SensorCounter::updates_withheld), 1U);
+}
+
+TEST_F(TrackerTest, WhenItsHitsAreOldASourceStartsAnew) {
+  Tracker tracker = make(2, 60s);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22);
+  EXPECT_EQ(hit(tracker, scanner(), 21, 2min).verdict, Verdict::counted);
+  EXPECT_EQ(hit(tracker, scanner(), 22, 2min).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, ATriggerReachedAgainByOneHitAfterSomeExpiredIsAFirstReport) {
+  Tracker tracker = make(2, 60s);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22, 30s);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 61s).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, ALostFirstReportIsMadeAgainAtOnceAsTheFirst) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22);
+  tracker.not_delivered(scanner());
+  EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::report_first);
+  EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::withheld);
+}
+
+TEST_F(TrackerTest, ALostLaterReportIsMadeAgainAtOnceAsALaterOne) {
+  Tracker tracker = make(1);
+  hit(tracker, scanner(), 21);
+  EXPECT_EQ(hit(tracker, scanner(), 22, 1s).verdict, Verdict::report_again);
+  tracker.not_delivered(scanner());
+  EXPECT_EQ(hit(tracker, scanner(), 23, 1s).verdict, Verdict::report_again);
+}
+
+TEST_F(TrackerTest, ALostReportOfAForgottenSourceIsNobodys) {
+  Tracker tracker = make(1);
+  tracker.not_delivered(scanner());
+  EXPECT_EQ(tracker.tracked(true), 0U);
+  EXPECT_EQ(hit(tracker, scanner(), 21).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, CountingStopsAtTheMostThatAMessageCanSay) {
+  Tracker tracker = make(2);
+  std::uint32_t distinct = 0;
+  for (std::uint32_t port = 1; port <= 3000; ++port) {
+    distinct = hit(tracker, scanner(), port).distinct_ports;
+  }
+  EXPECT_EQ(distinct, kMaxTrigger);
+}
+
+TEST_F(TrackerTest, TheLargestTriggerCanBeReachedInTheSmallestTable) {
+  Tracker tracker({.trigger = kMaxTrigger, .window = 1h, .max_sources = 16, .seed = {1, 2}});
+  for (std::uint32_t port = 1; port < kMaxTrigger; ++port) {
+    ASSERT_EQ(hit(tracker, scanner(), port).verdict, Verdict::counted) << port;
+    hit(tracker, other(), port);
+    hit(tracker, scanner(), port);
+  }
+  EXPECT_EQ(hit(tracker, scanner(), kMaxTrigger).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, EvictionsAreCounted) {
+  Tracker tracker = make(2);
+  for (std::uint8_t i = 0; i < 70; ++i) {
+    hit(tracker, Source::of(Address::v4(10, 0, 0, i), false), 23);
+  }
+  EXPECT_EQ(tracker.tracked(true), 64U);
+  EXPECT_EQ(tally_.get(SensorCounter::evicted), 6U);
+}
+
+// The attack: a million forged senders, so that the one real scanner is forgotten between two
+// probes.
+TEST_F(TrackerTest, AScannerWithTwoOfThreeHitsOutlivesAMillionForgedSources) {
+  Tracker tracker({.trigger = 3, .window = 24h, .max_sources = 4096, .seed = {7, 8}});
+  const std::size_t reserved = tracker.bytes();
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22);
+  for (std::uint32_t i = 0; i < 1'000'000; ++i) {
+    const Address forged =
+        Address::v4(static_cast<std::uint8_t>(16 + (i >> 16U)), static_cast<std::uint8_t>(i >> 8U),
+                    static_cast<std::uint8_t>(i), 1);
+    hit(tracker, Source::of(forged, false), 1 + i % 60000, std::chrono::microseconds(i));
+  }
+  EXPECT_EQ(tracker.tracked(true), 4096U);
+  EXPECT_EQ(tracker.bytes(), reserved);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 2s).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, AnIPv6FloodLeavesIPv4Alone) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 21);
+  std::array<std::byte, 16> bytes{std::byte{0x20}, std::byte{0x01}};
+  for (unsigned i = 0; i < 10'000; ++i) {
+    bytes[4] = static_cast<std::byte>(i >> 8U);
+    bytes[5] = static_cast<std::byte>(i);
+    hit(tracker, Source::of(*Address::from_bytes(bytes), false), 23);
+  }
+  EXPECT_EQ(tracker.tracked(false), 64U);
+  EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::report_first);
+}
+
+}  // namespace
+}  // namespace portsentry::sensor
