@@ -1,0 +1,63 @@
+#include "enforcer/guard.h"
+
+#include <algorithm>
+#include <array>
+
+namespace portsentry::enforcer {
+namespace {
+
+// IPv6 prefixes in which one /64 is not one site. A single address of them may be banned.
+constexpr std::array<std::string_view, 4> kShared{
+    "64:ff9b::/96",    // RFC 6052: every IPv4 host of the Internet, as a NAT64 shows it
+    "64:ff9b:1::/48",  // RFC 8215: the same, by local choice of prefix
+    "2002::/16",       // RFC 3056, 6to4: whoever holds or shares the IPv4 address inside
+    "2001::/32",       // RFC 4380, Teredo: all users of one Teredo server
+};
+
+// Also when it contains one: 64:ff9b::/64 is wider than the /96.
+bool is_shared(const Source& source) {
+  if (source.is_v4() || source.prefix().is_host()) return false;
+  return std::any_of(kShared.begin(), kShared.end(), [&](std::string_view text) {
+    const auto shared = Prefix::parse(text);
+    return shared && (shared->contains(source.prefix()) || source.prefix().contains(*shared));
+  });
+}
+
+}  // namespace
+
+// The monitor is taken to be in an attacker's hands. What it can say is a Source (a /32, /64 or
+// /128 without host bits: no wider network can be spelled) and a number. Case by case, what it
+// gains:
+//
+// - A duration of zero or less would be "for ever" to the kernel, or nonsense; above kMaxBan it
+// would
+//   outlive everybody who could undo it. Both are refused.
+// - Loopback, unspecified, link-local, multicast, 0/8, 240/4: banning them stops local services or
+//   neighbour discovery, and they never cross a network, so no scan comes from there. This holds
+//   before the view is asked, on any host.
+// - A shared /64: one message would cut off the IPv4 Internet of a NAT64 network.
+// - Without a view nothing below can be known; then nobody is banned, and every refusal says so.
+// Who
+//   could take our view away would stop new bans; he could not turn one against this host.
+// - Own addresses: the host would drop packets that it routes to itself, and a /64 around one cuts
+// off
+//   the neighbours.
+// - Next hops: everything beyond a gateway is still reachable while the gateway's own packets are
+//   dropped, but path MTU and unreachable errors from it, its DHCP, DNS and VPN service are not.
+// - What is left: some other host, for at most a year, at kBansPerSecond. That is the damage which
+// the
+//   README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
+//   administrator's login from them. Replies to connections of ours still pass (ruleset.nft).
+// - Unban and Restore gain nothing further: Unban leads back to a host without us, each Restore is
+//   judged here as well.
+Verdict judge(const Source& source, std::chrono::seconds duration, const LocalView* view) {
+  if (duration < std::chrono::seconds(1) || duration > kMaxBan) return Verdict::bad_duration;
+  if (!source.prefix().address().is_routable_unicast()) return Verdict::not_unicast;
+  if (is_shared(source)) return Verdict::shared_prefix;
+  if (view == nullptr) return Verdict::view_unknown;
+  if (view->own_inside(source.prefix())) return Verdict::own_address;
+  if (view->next_hop_inside(source.prefix())) return Verdict::next_hop;
+  return Verdict::ok;
+}
+
+}  // namespace portsentry::enforcer

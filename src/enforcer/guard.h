@@ -1,0 +1,17 @@
+// Gate three, root's own judgement of what the monitor asks. Pure.
+#pragma once
+
+#include <chrono>
+
+#include "common/local_view.h"
+#include "common/messages.h"
+
+namespace portsentry::enforcer {
+
+// Verdict::ok, or why `source` is not to be banned for `duration`, whoever asks. `view`: this
+// process's own; null when it is not known or no longer to be trusted, and then nothing is banned.
+// The budget (TokenBucket) and the phases in which a request is legal are the caller's.
+[[nodiscard]] Verdict judge(const Source& source, std::chrono::seconds duration,
+                            const LocalView* view);
+
+}  // namespace portsentry::enforcer

@@ -1,0 +1,22 @@
+// One instance per network namespace. Two witnesses, because neither alone sees everything:
+// a byte of /run/portsentry/lock (its offset is the namespace's inode number), and an abstract socket
+// name, which belongs to the network namespace even where /run is private to a mount namespace.
+#pragma once
+
+#include <string>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+namespace portsentry::enforcer {
+
+struct InstanceLock {
+  UniqueFd file;
+  UniqueFd name;
+};
+
+// Held until the process ends. The error names the pid of the instance that is in the way. Creates
+// `directory` (mode 0755) and nothing else. Not inherited by children: they never hold the file.
+Result<InstanceLock> lock_instance(const std::string& directory);
+
+}  // namespace portsentry::enforcer

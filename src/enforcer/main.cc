@@ -1,0 +1,53 @@
+// portsentryd: the launcher, and, executed again by itself, its other half, the enforcer.
+#include <unistd.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "build_paths.h"
+#include "common/log.h"
+#include "enforcer/enforcer.h"
+#include "enforcer/launcher.h"
+#include "enforcer/options.h"
+#include "enforcer/prepare.h"
+
+namespace portsentry::enforcer {
+namespace {
+
+void say(std::string_view text) {
+  // Nothing sensible is left to do when standard output does not take it.
+  static_cast<void>(!write(STDOUT_FILENO, text.data(), text.size()));
+}
+
+int serve(const std::string& config) {
+  Ready ready = prepare(config);
+  return Launcher(std::move(ready.prepared)).run();
+}
+
+int run(const std::vector<std::string_view>& arguments) {
+  // Only the launcher starts us like this; the enforcer half checks that it was (enforcer.h).
+  if (!arguments.empty() && arguments.front() == "--enforcer") {
+    return serve_enforcer(arguments.size() == 2 && arguments.back() == "nftables");
+  }
+  const auto options = parse_options(arguments);
+  if (!options) {
+    complain(options.error().what);
+    complain("usage: portsentryd [-t] [-f FILE] | -V | -h");
+    return kExitUsage;
+  }
+  switch (options->action) {
+    case Options::Action::help: say(usage()); return kExitOk;
+    case Options::Action::version: say(std::string("portsentryd ") + kVersion + "\n"); return kExitOk;
+    case Options::Action::check: return check(options->config);
+    case Options::Action::serve: return serve(options->config);
+  }
+  return kExitUsage;
+}
+
+}  // namespace
+}  // namespace portsentry::enforcer
+
+int main(int argc, char** argv) {
+  return portsentry::enforcer::run({argv + (argc > 0 ? 1 : 0), argv + argc});
+}

@@ -1,0 +1,84 @@
+// The enforcer process, read aloud.
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/socket.h>
+
+#include <array>
+
+#include "common/lockdown.h"
+#include "common/log.h"
+#include "common/rtnetlink.h"
+#include "enforcer/descriptors.h"
+#include "enforcer/enforcer.h"
+#include "enforcer/nft.h"
+#include "enforcer/policy.h"
+
+namespace portsentry::enforcer {
+namespace {
+
+constexpr std::array kKeptCapabilities{CAP_NET_ADMIN};
+
+bool is_seqpacket(int fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
+template <class T>
+T require(Result<T> result) {
+  if (!result) fatal(result.error().what);
+  return std::move(result).value();
+}
+
+void require(const Result<void>& result) {
+  if (!result) fatal(result.error().what);
+}
+
+}  // namespace
+
+int serve_enforcer(bool with_firewall) {
+  set_log_name("portsentryd: enforcer");
+  if (!is_seqpacket(kChannelA) || !is_seqpacket(kLauncherLink)) {
+    fatal("--enforcer is for portsentryd itself, not for people", kExitUsage);
+  }
+  Channel monitor{UniqueFd(kChannelA)};
+  Channel launcher{UniqueFd(kLauncherLink)};
+
+  std::optional<Nft> nft;
+  std::optional<NftEvents> events;
+  if (with_firewall) {
+    nft.emplace(require(Nft::open()));
+    require(nft->move_to(kNftRequests));
+    events.emplace(require(NftEvents::open(nft->port_id())));
+    require(events->move_to(kNftEvents));
+  }
+  Rtnetlink routes = require(Rtnetlink::open());
+  require(routes.move_to(kRoutes));
+
+  undumpable();
+  drop_capabilities(kKeptCapabilities);
+  seal(kPolicy);
+
+  EventLoop loop;
+  Enforcer enforcer({.loop = loop,
+                     .monitor = monitor,
+                     .launcher = launcher,
+                     .firewall = nft ? &*nft : nullptr,
+                     .view = [&routes] { return &routes.view(); },
+                     .table_events = events ? events->fd() : -1,
+                     .table_touched = [&events](unsigned expected) {
+                       const auto touched = events->our_table_touched(expected);
+                       if (!touched) fatal("changes of nf_tables cannot be followed: " + touched.error().what);
+                       return *touched;
+                     },
+                     .lifted = [&events] { return events->lifted(); }});
+  loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
+  loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
+  loop.watch(routes.fd(), [&](short) {
+    // A view that may be wrong is worse than none: without it every ban would have to be refused.
+    if (const auto read = routes.refresh(); !read) fatal("this host's addresses cannot be followed: " + read.error().what);
+  });
+  return loop.run();
+}
+
+}  // namespace portsentry::enforcer
