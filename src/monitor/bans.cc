@@ -1,0 +1,295 @@
+#include "monitor/bans.h"
+
+#include <algorithm>
+
+namespace portsentry::monitor {
+namespace {
+
+constexpr Clock::time_point kNever = Clock::time_point::max();
+
+// Refused for what the source is: asking again changes nothing until the network does.
+bool by_nature(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::not_unicast:
+    case Verdict::own_address:
+    case Verdict::next_hop:
+    case Verdict::shared_prefix:
+    case Verdict::bad_duration:
+      return true;
+    case Verdict::ok:
+    case Verdict::kernel_refused:
+    case Verdict::no_firewall:
+    case Verdict::over_budget:
+    case Verdict::view_unknown:
+      return false;
+  }
+  return false;
+}
+
+BanCause unknown_cause() {
+  return {Protocol::tcp, *Port::make(1)};
+}
+
+}  // namespace
+
+std::chrono::seconds remaining(const Bans::Ban& ban, Now now) {
+  if (ban.until == kNever) return kMaxBan;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(ban.until - now.steady);
+  return std::clamp(left, std::chrono::seconds(1), kMaxBan);
+}
+
+const Bans::Ban* Bans::find(const Source& source) const {
+  const auto found = bans_.find(source);
+  return found == bans_.end() ? nullptr : &found->second;
+}
+
+const std::pair<const Source, Bans::Ban>* Bans::covering(const Address& address) const {
+  const auto host = bans_.find(Source::of(address, true));
+  if (host != bans_.end()) return &*host;
+  const auto site = bans_.find(Source::of(address, false));
+  return site == bans_.end() ? nullptr : &*site;
+}
+
+bool Bans::full() const {
+  const std::size_t pending = count(State::asked) + count(State::waiting) + count(State::refused);
+  return pending >= kMaxPending || bans_.size() >= kMaxBans;
+}
+
+void Bans::insert(const Source& source, Ban ban) {
+  counts_.at(static_cast<std::size_t>(ban.state)) += 1;
+  const Clock::time_point due = std::exchange(ban.due, kNever);
+  const auto entry = bans_.emplace(source, ban).first;
+  set_due(source, entry->second, due);
+}
+
+void Bans::erase(Entry entry) {
+  Ban& ban = entry->second;
+  counts_.at(static_cast<std::size_t>(ban.state)) -= 1;
+  if (ban.due != kNever) due_.erase({ban.due, entry->first});
+  // A request in flight keeps its id, so that its Outcome is still expected, and then means
+  // nothing.
+  bans_.erase(entry);
+}
+
+void Bans::set_state(Ban& ban, State state) {
+  counts_.at(static_cast<std::size_t>(ban.state)) -= 1;
+  counts_.at(static_cast<std::size_t>(state)) += 1;
+  ban.state = state;
+}
+
+void Bans::set_due(const Source& source, Ban& ban, Clock::time_point due) {
+  if (ban.due != kNever) due_.erase({ban.due, source});
+  ban.due = due;
+  if (due != kNever) due_.emplace(due, source);
+}
+
+void Bans::ask(const Source& source, const Address& address, const BanCause& cause,
+               std::chrono::seconds duration, Now now) {
+  const Clock::time_point until = now.steady + duration;
+  insert(source, Ban{.state = State::asked,
+                     .address = address,
+                     .cause = cause,
+                     .until = until,
+                     .since = now.wall,
+                     .due = until});
+  asks_.push_back(source);
+}
+
+bool Bans::adopt(const Source& source, std::chrono::seconds left, std::chrono::seconds block_time,
+                 Now now) {
+  if (bans_.contains(source) || bans_.size() >= kMaxBans) return false;
+  const bool endless = left == std::chrono::seconds(0);
+  const Clock::time_point until = endless ? kNever : now.steady + left;
+  const auto age = endless || left > block_time ? std::chrono::seconds(0) : block_time - left;
+  insert(source, Ban{.state = State::enforced,
+                     .address = source.prefix().address(),
+                     .cause = unknown_cause(),
+                     .until = until,
+                     .since = now.wall - static_cast<std::time_t>(age.count()),
+                     .recorded = true,
+                     .due = until});
+  return true;
+}
+
+void Bans::lift(const Source& source) {
+  const auto entry = bans_.find(source);
+  if (entry == bans_.end() || entry->second.state != State::enforced) return;
+  set_state(entry->second, State::lifting);
+  lifts_.push_back(source);
+}
+
+void Bans::forget(const Source& source) {
+  const auto entry = bans_.find(source);
+  if (entry != bans_.end()) erase(entry);
+}
+
+std::size_t Bans::table_created(bool again, Now now) {
+  table_exists_ = true;
+  windows_ += 1;
+  if (!again) return 0;
+  std::size_t put_back = 0;
+  for (auto& [source, ban] : bans_) {
+    switch (ban.state) {
+      case State::enforced:
+        set_state(ban, State::restoring);
+        restores_.push_back(source);
+        put_back += 1;
+        break;
+      case State::restoring:
+        // Queued or in flight since the table before this one. An answer that is still to come was
+        // given by the enforcer after it made this table, so it is about this table.
+        put_back += 1;
+        break;
+      case State::waiting:
+        set_due(source, ban, now.steady);
+        break;
+      case State::asked:    // its answer is still to come
+      case State::lifting:  // the answer to Unban is ok whether or not the source was there
+      case State::refused:
+      case State::count_:
+        break;
+    }
+  }
+  return put_back;
+}
+
+bool Bans::send_queue(std::deque<Source>& queue, State expected, Now now,
+                      const std::function<MonitorToEnforcer(const Source&, const Ban&)>& make,
+                      const std::function<bool(const MonitorToEnforcer&)>& send) {
+  while (!queue.empty() && in_flight_.size() < kMaxInFlight) {
+    const Source source = queue.front();
+    const auto entry = bans_.find(source);
+    // Ended, or already on its way, since it was queued.
+    const bool stale = entry == bans_.end() || entry->second.state != expected ||
+                       entry->second.id != 0 || entry->second.until <= now.steady;
+    if (!stale) {
+      Ban& ban = entry->second;
+      ban.id = next_id_;
+      if (!send(make(source, ban))) {
+        ban.id = 0;
+        return false;
+      }
+      in_flight_.emplace(next_id_, source);
+      next_id_ += 1;
+    }
+    queue.pop_front();
+  }
+  return true;
+}
+
+bool Bans::pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& send) {
+  if (!table_exists_) return true;
+  const auto restore = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
+    return Restore{ban.id, source, remaining(ban, now)};
+  };
+  if (!send_queue(restores_, State::restoring, now, restore, send)) return false;
+  while (windows_ > 0 && restores_.empty()) {
+    if (!send(RestoreDone{})) return false;
+    windows_ -= 1;
+  }
+  // New bans wait for the end of the restore window: what held before is put back first.
+  if (windows_ > 0) return true;
+  const auto unban = [](const Source& source, const Ban& ban) -> MonitorToEnforcer {
+    return Unban{ban.id, source};
+  };
+  if (!send_queue(lifts_, State::lifting, now, unban, send)) return false;
+  const auto request = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
+    return portsentry::Ban{ban.id, source, remaining(ban, now), ban.cause};
+  };
+  return send_queue(asks_, State::asked, now, request, send);
+}
+
+std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
+  const auto flight = in_flight_.find(outcome.id);
+  if (flight == in_flight_.end()) return std::nullopt;
+  const Source source = flight->second;
+  in_flight_.erase(flight);
+
+  const auto entry = bans_.find(source);
+  if (entry == bans_.end() || entry->second.id != outcome.id) {
+    const Ban gone{.address = source.prefix().address(), .cause = unknown_cause()};
+    return Answer{source, gone, Change::over, false, false};
+  }
+  Ban& ban = entry->second;
+  ban.id = 0;
+  const bool news = ban.last_no != outcome.verdict;
+  const bool was_restore = ban.state == State::restoring;
+  const auto result = [&](Change change) { return Answer{source, ban, change, news, was_restore}; };
+
+  if (ban.until <= now.steady) {
+    const Answer over = result(Change::over);
+    erase(entry);
+    return over;
+  }
+  if (ban.state == State::lifting) {
+    if (outcome.verdict == Verdict::ok) {
+      const Answer lifted = result(Change::lifted);
+      erase(entry);
+      return lifted;
+    }
+    ban.last_no = outcome.verdict;
+    ban.back_off = std::clamp(ban.back_off * 2, kFirstBackOff, kLastBackOff);
+    set_due(source, ban, std::min(ban.until, now.steady + ban.back_off));
+    return result(Change::later);
+  }
+  if (outcome.verdict == Verdict::ok) {
+    set_state(ban, State::enforced);
+    ban.last_no = Verdict::ok;
+    ban.back_off = std::chrono::seconds(0);
+    set_due(source, ban, ban.until);
+    const Answer done = result(was_restore ? Change::put_back : Change::enforced);
+    ban.recorded = true;
+    return done;
+  }
+  ban.last_no = outcome.verdict;
+  if (by_nature(outcome.verdict)) {
+    set_state(ban, State::refused);
+    set_due(source, ban, std::min(ban.until, now.steady + kRefusalStands));
+    return result(Change::refused);
+  }
+  set_state(ban, State::waiting);
+  ban.back_off = std::clamp(ban.back_off * 2, kFirstBackOff, kLastBackOff);
+  set_due(source, ban, std::min(ban.until, now.steady + ban.back_off));
+  return result(Change::later);
+}
+
+std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
+  std::vector<Ended> ended;
+  for (std::size_t i = 0; i < limit && !due_.empty() && due_.begin()->first <= now.steady; ++i) {
+    const Source source = due_.begin()->second;
+    const auto entry = bans_.find(source);
+    Ban& ban = entry->second;
+    if (ban.id != 0) {
+      set_due(source, ban, kNever);  // the Outcome comes first; answer() ends it
+    } else if (ban.until <= now.steady || ban.state == State::refused) {
+      ended.push_back({source, holds(ban)});
+      erase(entry);
+    } else if (ban.state == State::waiting) {
+      set_state(ban, State::asked);
+      set_due(source, ban, ban.until);
+      asks_.push_back(source);
+    } else {  // a lift whose back-off is over
+      set_due(source, ban, ban.until);
+      lifts_.push_back(source);
+    }
+  }
+  return ended;
+}
+
+std::optional<Clock::time_point> Bans::next_due() const {
+  if (due_.empty()) return std::nullopt;
+  return due_.begin()->first;
+}
+
+void Bans::each_held(const std::function<void(const Source&, const Ban&)>& visit) const {
+  for (const auto& [source, ban] : bans_) {
+    if (holds(ban)) visit(source, ban);
+  }
+}
+
+void Bans::told_already(const Source& source, Now now) {
+  const auto entry = bans_.find(source);
+  if (entry != bans_.end()) entry->second.told_already = now.steady;
+}
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,163 @@
+// The monitor's table of bans: what is asked of the enforcer, what the kernel confirmed, and when
+// it is over. Pure: takes `now`, holds values, hands requests to a function; knows no socket or
+// file.
+//
+//                    answer: ok
+//   ask() ─▶ asked ───────────────────────▶ enforced ◀──────── adopt(): found in the kernel
+//            ▲   │                           ▲      │
+//   back-off │   │ answer: kernel or budget  │ ok   │ table_created(again)
+//   is over  │   ▼                           │      ▼
+//           waiting ◀──────────────────────── restoring
+//                         answer: not ok
+//   asked ── answer: the guard, by nature ──▶ refused ── a minute later ──▶ (forgotten)
+//   enforced ── lift() ──▶ lifting ── answer: ok ──▶ (forgotten)
+//   every state but refused ── its time is over ──▶ (forgotten); the kernel's own timeout removes
+//   it
+//
+// A ban ends on our clock at the moment the kernel's does or a round trip earlier, never later: the
+// time runs from when we ask, the kernel's from when it hears. A source that probes inside that gap
+// is simply banned again.
+//
+// Bounded: kMaxBans entries (about 300 bytes each), of which kMaxPending unconfirmed; at most
+// kMaxInFlight requests unanswered, which is also what paces a restore of a million bans. The
+// tables are ordered, not hashed: attackers choose the keys.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "common/messages.h"
+#include "monitor/now.h"
+
+namespace portsentry::monitor {
+
+class Bans {
+ public:
+  static constexpr std::size_t kMaxBans = 1'000'000;  // the kernel sets' size, see ruleset.nft
+  // Unconfirmed bans. The guard grants 100 a second; beyond some seconds' worth of those a queue
+  // only delays, and a source that was turned away is reported again by its next probe.
+  static constexpr std::size_t kMaxPending = 4096;
+  static constexpr std::size_t kMaxInFlight = 128;
+  static constexpr std::chrono::seconds kFirstBackOff{1};
+  static constexpr std::chrono::seconds kLastBackOff{60};
+  static constexpr std::chrono::seconds kRefusalStands{60};  // routes and addresses may change
+
+  enum class State : std::uint8_t { asked, enforced, restoring, waiting, refused, lifting, count_ };
+
+  struct Ban {
+    State state = State::asked;
+    Address address;  // the exact host whose probe led here; the prefix's address when adopted
+    BanCause cause;   // TCP port 1 stands in for an adopted ban, whose cause nobody knows any more
+    Clock::time_point until;  // max(): without expiry
+    std::time_t since = 0;    // wall clock, for people
+    bool recorded = false;    // told to people and written to the history
+    Verdict last_no = Verdict::ok;
+    std::chrono::seconds back_off{0};
+    std::uint64_t id = 0;                           // of the request in flight; 0: none
+    Clock::time_point due;                          // when expire() looks at it; max(): never
+    std::optional<Clock::time_point> told_already;  // the last "already blocked" line
+  };
+
+  // The ban that covers `address`: of the host itself, or of its /64.
+  [[nodiscard]] const std::pair<const Source, Ban>* covering(const Address& address) const;
+  [[nodiscard]] const Ban* find(const Source& source) const;
+  // No room for another unconfirmed ban.
+  [[nodiscard]] bool full() const;
+  [[nodiscard]] std::size_t count(State state) const {
+    return counts_.at(static_cast<std::size_t>(state));
+  }
+  [[nodiscard]] std::size_t size() const { return bans_.size(); }
+
+  // A new ban, from now for `duration`. The source must not be known, and the table not full.
+  void ask(const Source& source, const Address& address, const BanCause& cause,
+           std::chrono::seconds duration, Now now);
+
+  // A ban of an earlier run that the kernel still holds; `remaining` 0: without expiry.
+  // `block_time` dates it for people, as well as it can be known. False: known already, or no room
+  // (it holds in the kernel all the same).
+  bool adopt(const Source& source, std::chrono::seconds remaining, std::chrono::seconds block_time,
+             Now now);
+
+  // Ends an enforced ban.
+  void lift(const Source& source);
+
+  void forget(const Source& source);
+
+  // The enforcer has a table: `again` puts back everything that should hold, and tries at once what
+  // waits. Returns how many will be put back. Each call is answered by one RestoreDone.
+  std::size_t table_created(bool again, Now now);
+
+  // Hands out requests in order while they are taken: `send` returns false when the channel is
+  // full. Returns false when it stopped for that reason: call again soon.
+  bool pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& send);
+
+  // What an Outcome changed.
+  enum class Change : std::uint8_t { enforced, put_back, later, refused, lifted, over };
+  struct Answer {
+    Source source;
+    Ban ban;
+    Change change;
+    bool news;         // the first time that this ban got this verdict
+    bool was_restore;  // it answers a Restore
+  };
+  // Nothing: no request of ours has this id, or it was answered before.
+  std::optional<Answer> answer(const Outcome& outcome, Now now);
+
+  // Restores that are queued or in flight.
+  [[nodiscard]] std::size_t being_restored() const { return count(State::restoring); }
+
+  // What is over at `now`, at most `limit` entries a call; also moves what waits back to the queue.
+  struct Ended {
+    Source source;
+    bool held;  // the kernel had confirmed it
+  };
+  std::vector<Ended> expire(Now now, std::size_t limit = 1000);
+  // When expire() has something to do.
+  [[nodiscard]] std::optional<Clock::time_point> next_due() const;
+
+  // Every ban that holds, in address order.
+  void each_held(const std::function<void(const Source&, const Ban&)>& visit) const;
+  [[nodiscard]] static bool holds(const Ban& ban) {
+    return ban.state == State::enforced || ban.state == State::lifting ||
+           (ban.state == State::restoring);
+  }
+
+  void told_already(const Source& source, Now now);
+
+ private:
+  using Entry = std::map<Source, Ban>::iterator;
+
+  void insert(const Source& source, Ban ban);
+  void erase(Entry entry);
+  void set_state(Ban& ban, State state);
+  void set_due(const Source& source, Ban& ban, Clock::time_point due);
+  bool send_queue(std::deque<Source>& queue, State expected, Now now,
+                  const std::function<MonitorToEnforcer(const Source&, const Ban&)>& make,
+                  const std::function<bool(const MonitorToEnforcer&)>& send);
+
+  std::map<Source, Ban> bans_;
+  std::set<std::pair<Clock::time_point, Source>> due_;
+  std::map<std::uint64_t, Source> in_flight_;
+  std::deque<Source> restores_;
+  std::deque<Source> lifts_;
+  std::deque<Source> asks_;
+  std::array<std::size_t, static_cast<std::size_t>(State::count_)> counts_{};
+  std::uint64_t next_id_ = 1;
+  bool table_exists_ = false;
+  unsigned windows_ = 0;  // TableCreated not yet answered by RestoreDone
+};
+
+// Rounded up to whole seconds, 1 s .. kMaxBan: the kernel may hold a moment longer, never shorter.
+std::chrono::seconds remaining(const Bans::Ban& ban, Now now);
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,66 @@
+#include "monitor/control.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "common/wire.h"
+
+namespace portsentry::monitor {
+
+Control::Control(UniqueFd listening, EventLoop& loop,
+                 std::function<ControlReply(const ControlRequest&)> answer, uid_t also_allowed)
+    : listening_(std::move(listening)),
+      loop_(loop),
+      answer_(std::move(answer)),
+      also_allowed_(also_allowed) {
+  loop_.watch(listening_.get(), [this](short) { accept_one(); });
+}
+
+void Control::accept_one() {
+  UniqueFd peer(::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!peer) {
+    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+    // Out of descriptors or memory: the connection stays pending and poll would report it for ever.
+    loop_.unwatch(listening_.get());
+    loop_.after(std::chrono::seconds(1),
+                [this] { loop_.watch(listening_.get(), [this](short) { accept_one(); }); });
+    return;
+  }
+  ucred who{};
+  socklen_t size = sizeof(who);
+  if (::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
+  if (who.uid != 0 && who.uid != also_allowed_) return;
+  // One too many is closed at once, rather than left waiting without a word.
+  if (connections_.size() >= kMaxConnections) return;
+  const int fd = peer.get();
+  connections_.emplace(fd, Channel(std::move(peer)));
+  loop_.watch(fd, [this, fd](short) { serve(fd); });
+}
+
+void Control::serve(int fd) {
+  const auto found = connections_.find(fd);
+  if (found == connections_.end()) return;
+  const Channel::Received received = found->second.receive();
+  switch (received.got) {
+    case Channel::Got::nothing:
+      return;
+    case Channel::Got::closed:
+    case Channel::Got::malformed:
+      return close(fd);
+    case Channel::Got::message:
+      break;
+  }
+  const auto request = decode_control_request(received.bytes, received.fd ? 1 : 0);
+  if (!request) return close(fd);
+  // A peer that asks and does not read its answers is closed rather than waited for.
+  if (found->second.send(encode(answer_(*request))) != Channel::Sent::ok) close(fd);
+}
+
+void Control::close(int fd) {
+  loop_.unwatch(fd);
+  connections_.erase(fd);
+}
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,89 @@
+#include "monitor/decide.h"
+
+#include "monitor/protected.h"
+
+namespace portsentry::monitor {
+namespace {
+
+Reason reason_of(Protection protection) {
+  switch (protection) {
+    case Protection::none:
+      return Reason::ban;
+    case Protection::not_unicast:
+      return Reason::not_unicast;
+    case Protection::own_address:
+      return Reason::own_address;
+    case Protection::next_hop:
+      return Reason::next_hop;
+  }
+  return Reason::not_unicast;
+}
+
+Reason reason_of(Bans::State state) {
+  switch (state) {
+    case Bans::State::enforced:
+    case Bans::State::restoring:
+    case Bans::State::lifting:
+      return Reason::already_banned;
+    case Bans::State::asked:
+    case Bans::State::waiting:
+      return Reason::already_asked;
+    case Bans::State::refused:
+    case Bans::State::count_:
+      return Reason::refused_before;
+  }
+  return Reason::refused_before;
+}
+
+// Why the network around an unprotected host must not be banned as a whole.
+Narrowed narrowed(const Prefix& prefix, const IgnoreList& ignored, const LocalView& local) {
+  if (ignored.intersects(prefix)) return Narrowed::ignored;
+  switch (protection(prefix, local)) {
+    case Protection::own_address:
+      return Narrowed::own_address;
+    case Protection::next_hop:
+      return Narrowed::next_hop;
+    case Protection::none:
+    case Protection::not_unicast:
+      return Narrowed::no;
+  }
+  return Narrowed::no;
+}
+
+}  // namespace
+
+Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
+                const LocalView& local, const Bans& bans) {
+  const auto answer = [&](Reason reason) {
+    return Decision{reason, detection.source, Narrowed::no};
+  };
+  // The ignore list comes first: who is in it leaves no trace but a count.
+  if (ignored.contains(detection.address)) return answer(Reason::ignored);
+  if (const auto* known = bans.covering(detection.address)) {
+    return answer(reason_of(known->second.state));
+  }
+  const Prefix host = Prefix::host(detection.address);
+  if (const Protection why = protection(host, local); why != Protection::none) {
+    return answer(reason_of(why));
+  }
+
+  Decision decision = answer(Reason::ban);
+  if (!detection.source.prefix().is_host()) {
+    decision.narrowed = narrowed(detection.source.prefix(), ignored, local);
+    if (decision.narrowed != Narrowed::no) decision.target = Source::of(detection.address, true);
+  }
+  switch (detection.protocol == Protocol::tcp ? config.block_tcp : config.block_udp) {
+    case BlockMode::observe:
+      decision.reason = Reason::observe;
+      break;
+    case BlockMode::command_only:
+      decision.reason = Reason::command_only;
+      break;
+    case BlockMode::ban:
+      if (bans.full()) decision.reason = Reason::over_budget;
+      break;
+  }
+  return decision;
+}
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,54 @@
+// Ban or not: one pure function, and a reason for every answer. Each reason is counted, and people
+// see the counts in `portsentryctl status`.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "common/config.h"
+#include "common/local_view.h"
+#include "common/messages.h"
+#include "monitor/bans.h"
+#include "monitor/ignore_list.h"
+
+namespace portsentry::monitor {
+
+enum class Reason : std::uint8_t {
+  ban,             // yes
+  ignored,         // in IGNORE_FILE
+  already_banned,  // a ban of it holds
+  already_asked,   // a ban of it is asked for or waits for another try
+  refused_before,  // the enforcer's guard said no within the last minute
+  not_unicast,     // no host of another network can have this address
+  own_address,     // one of this host's own
+  next_hop,        // a gateway of this host's routes
+  observe,         // BLOCK_TCP or BLOCK_UDP is 0
+  command_only,    // BLOCK_TCP or BLOCK_UDP is 2: no ban, and this version runs no command
+  over_budget,     // too many bans asked for and not confirmed, or the table is full
+  count_,
+};
+
+inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::count_);
+
+inline constexpr std::array<std::string_view, kReasons> kReasonNames{
+    "ban",         "ignored",  "already_banned", "already_asked", "refused_before", "not_unicast",
+    "own_address", "next_hop", "observe",        "command_only",  "over_budget",
+};
+static_assert(!kReasonNames.back().empty());
+
+// Why a ban is of the host although its whole /64 is held responsible: the rest of that network
+// holds somebody who must never be banned.
+enum class Narrowed : std::uint8_t { no, ignored, own_address, next_hop, shared_prefix };
+
+struct Decision {
+  Reason reason;
+  Source target;      // whom to ban; meaningful with Reason::ban, observe and command_only
+  Narrowed narrowed;  // why `target` is less than the detection's source
+};
+
+Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
+                const LocalView& local, const Bans& bans);
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,67 @@
+#include "monitor/policy.h"
+
+#include <sys/socket.h>
+
+#include "common/policy_rows.h"
+
+namespace portsentry::monitor {
+namespace {
+
+// Descriptors: 1 log, 2 stderr, 3 channel A, 6 history, 7 blocked file, 8 control socket,
+// 9 rtnetlink, 10 channel B; a signalfd and the accepted control connections wherever the kernel
+// puts them. fcntl(2) is absent on purpose: F_SETFL would let a captured monitor take O_APPEND off
+// the history and rewrite what it has already told.
+// A row stays a row:
+// clang-format off
+constexpr auto kAllowed = std::to_array<SyscallRow>({
+    // Waiting and the clock.
+    {SCMP_SYS(poll), "poll", "the event loop waits here (x86-64)"},
+    {SCMP_SYS(ppoll), "ppoll", "the event loop waits here (aarch64: libc's poll)"},
+    {SCMP_SYS(restart_syscall), "restart_syscall",
+     "a timed poll goes on after SIGSTOP and SIGCONT"},
+    {SCMP_SYS(clock_gettime), "clock_gettime",
+     "the clock where the vDSO cannot read it (some virtual machines)"},
+
+    // Hearing.
+    {SCMP_SYS(read), "read", "the signalfd: SIGTERM, SIGINT"},
+    {SCMP_SYS(recvmsg), "recvmsg", "channels A, B and C, rtnetlink"},
+    {SCMP_SYS(accept4), "accept4", "a portsentryctl connects", {on_descriptor(8)}},
+    {SCMP_SYS(getsockopt), "getsockopt", "who connected",
+     {argument_is(1, SOL_SOCKET), argument_is(2, SO_PEERCRED)}},
+
+    // A new sensor's channel arrives with any number and is moved to 10.
+    {SCMP_SYS(dup3), "dup3", "channel B to its place", {argument_is(1, 10)}},
+
+    // Speaking: to peers that are connected already; never with a descriptor (no sendmsg).
+    {SCMP_SYS(sendto), "sendto", "channels A, B and C", {to_its_peer()}},
+    {SCMP_SYS(sendto), "sendto", "rtnetlink: a new dump after an overrun", {on_descriptor(9)}},
+    {SCMP_SYS(write), "write", "the log", {on_descriptor(1)}},
+    {SCMP_SYS(write), "write", "diagnostics on standard error", {on_descriptor(2)}},
+    {SCMP_SYS(write), "write", "history, opened for appending", {on_descriptor(6)}},
+    {SCMP_SYS(write), "write", "the blocked file", {on_descriptor(7)}},
+    {SCMP_SYS(ftruncate), "ftruncate", "the blocked file is written anew", {on_descriptor(7)}},
+
+    // Memory, never executable and never a file's.
+    {SCMP_SYS(brk), "brk", "malloc"},
+    {SCMP_SYS(mmap), "mmap", "malloc of large blocks", {not_executable(), anonymous()}},
+    {SCMP_SYS(munmap), "munmap", "free of large blocks"},
+    {SCMP_SYS(mremap), "mremap", "realloc of large blocks"},
+    {SCMP_SYS(mprotect), "mprotect", "malloc grows a second arena when brk cannot",
+     {not_executable()}},
+    {SCMP_SYS(madvise), "madvise", "free gives pages back", {argument_is(2, MADV_DONTNEED)}},
+    {SCMP_SYS(getrandom), "getrandom", "malloc keys its free lists"},
+    {SCMP_SYS(futex), "futex", "libc releases a lock or a once-initialised static", {futex_wake()}},
+
+    // Ending.
+    {SCMP_SYS(close), "close", "control connections, an old channel B, surplus descriptors"},
+    {SCMP_SYS(rt_sigreturn), "rt_sigreturn", "return from a signal handler"},
+    {SCMP_SYS(exit_group), "exit_group", "the end"},
+});
+// clang-format on
+
+}  // namespace
+
+constinit const SyscallPolicy kPolicy{
+    .process = "monitor", .allowed = kAllowed, .answered_enosys = kAnsweredEnosys};
+
+}  // namespace portsentry::monitor

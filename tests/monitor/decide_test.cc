@@ -1,0 +1,132 @@
+#include "monitor/decide.h"
+
+#include <gtest/gtest.h>
+
+#include "known_view.h"
+
+namespace portsentry::monitor {
+namespace {
+
+constexpr Now kNow{Clock::time_point(std::chrono::hours(1)), 1'000'000};
+constexpr std::chrono::seconds kTime{1800};
+
+IgnoreList ignoring(std::string_view text) {
+  return *read_ignore_list(text, "ignore").list;
+}
+
+class Decide : public ::testing::Test {
+ protected:
+  Decide() { config_.block_tcp = config_.block_udp = BlockMode::ban; }
+  Decision on(const Detection& detection) {
+    return decide(detection, config_, ignored_, known_.view(), bans_);
+  }
+  Reason reason(const Detection& detection) { return on(detection).reason; }
+  void ask(const Source& source) {
+    bans_.ask(source, source.prefix().address(), {Protocol::tcp, *Port::make(23)}, kTime, kNow);
+  }
+
+  Config config_;
+  IgnoreList ignored_;
+  KnownView known_;
+  Bans bans_;
+};
+
+TEST_F(Decide, AnArmedProtocolBansAStranger) {
+  const Decision decision = on(probe("198.51.100.7"));
+  EXPECT_EQ(decision.reason, Reason::ban);
+  EXPECT_EQ(decision.target, host("198.51.100.7"));
+  EXPECT_EQ(decision.narrowed, Narrowed::no);
+}
+
+TEST_F(Decide, AnIgnoredSourceIsIgnoredBeforeAnythingElseIsAsked) {
+  ignored_ = ignoring("198.51.100.0/24\n");
+  ask(host("198.51.100.7"));
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::ignored);
+  EXPECT_EQ(reason(probe("198.51.101.7")), Reason::ban);
+}
+
+TEST_F(Decide, EachProtocolHasItsOwnMode) {
+  config_.block_udp = BlockMode::observe;
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::tcp)), Reason::ban);
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp)), Reason::observe);
+  config_.block_udp = BlockMode::command_only;
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp)), Reason::command_only);
+}
+
+TEST_F(Decide, OwnAddressesAndGatewaysAreNeverBannedNotEvenWouldBanned) {
+  known_.own("192.0.2.1").next_hop("192.0.2.254");
+  EXPECT_EQ(reason(probe("192.0.2.1")), Reason::own_address);
+  EXPECT_EQ(reason(probe("192.0.2.254")), Reason::next_hop);
+  EXPECT_EQ(reason(probe("127.0.0.1")), Reason::not_unicast);
+  config_.block_tcp = BlockMode::observe;
+  EXPECT_EQ(reason(probe("192.0.2.254")), Reason::next_hop);
+}
+
+TEST_F(Decide, ABanThatIsAskedForIsNotAskedForTwice) {
+  ask(host("198.51.100.7"));
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::already_asked);
+}
+
+TEST_F(Decide, ABanThatHoldsIsNotAskedForAgain) {
+  bans_.adopt(host("198.51.100.7"), kTime, kTime, kNow);
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::already_banned);
+}
+
+TEST_F(Decide, ABanOfTheNetworkCoversEachOfItsHosts) {
+  bans_.adopt(site("2001:db8:7::1"), kTime, kTime, kNow);
+  EXPECT_EQ(reason(probe(site("2001:db8:7::2"), "2001:db8:7::2")), Reason::already_banned);
+  EXPECT_EQ(reason(probe(site("2001:db8:8::2"), "2001:db8:8::2")), Reason::ban);
+}
+
+TEST_F(Decide, ANetworkIsBannedWholeWhenNobodyInItIsProtected) {
+  const Decision decision = on(probe(site("2001:db8:7::2"), "2001:db8:7::2"));
+  EXPECT_EQ(decision.reason, Reason::ban);
+  EXPECT_EQ(decision.target.text(), "2001:db8:7::/64");
+}
+
+TEST_F(Decide, ANetworkThatHoldsAProtectedAddressIsNarrowedToTheHost) {
+  known_.own("2001:db8:7::1").next_hop("2001:db8:8::1");
+  ignored_ = ignoring("2001:db8:9::1\n");
+  const struct {
+    const char* from;
+    Narrowed why;
+  } kCases[] = {{"2001:db8:7::2", Narrowed::own_address},
+                {"2001:db8:8::2", Narrowed::next_hop},
+                {"2001:db8:9::2", Narrowed::ignored}};
+  for (const auto& c : kCases) {
+    const Decision decision = on(probe(site(c.from), c.from));
+    EXPECT_EQ(decision.reason, Reason::ban) << c.from;
+    EXPECT_EQ(decision.target, host(c.from)) << c.from;
+    EXPECT_EQ(decision.narrowed, c.why) << c.from;
+  }
+}
+
+TEST_F(Decide, AProtectedHostIsNotBannedByWayOfItsNetwork) {
+  known_.own("2001:db8:7::1");
+  EXPECT_EQ(reason(probe(site("2001:db8:7::1"), "2001:db8:7::1")), Reason::own_address);
+}
+
+TEST_F(Decide, WhatTheGuardJustRefusedIsNotAskedForAtOnce) {
+  ask(host("198.51.100.7"));
+  bans_.table_created(false, kNow);
+  bans_.pump(kNow, [](const MonitorToEnforcer&) { return true; });
+  bans_.answer({1, Verdict::own_address, 0}, kNow);
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::refused_before);
+}
+
+TEST_F(Decide, ForgedSourcesBeyondTheBoundAreTurnedAway) {
+  for (std::uint32_t i = 0; i < Bans::kMaxPending; ++i) {
+    ask(host("203.0." + std::to_string(i / 256) + "." + std::to_string(i % 256)));
+  }
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::over_budget);
+}
+
+TEST(Reasons, EachHasANameThatTheWireTakes) {
+  for (const std::string_view name : kReasonNames) {
+    EXPECT_FALSE(name.empty());
+    EXPECT_LE(name.size() + std::string_view("decision_").size(), 40U);
+  }
+}
+
+}  // namespace
+}  // namespace portsentry::monitor
