@@ -17,10 +17,16 @@ struct LandlockPath {
   bool writable;
 };
 
-// Before exec, in the child, as root: supplementary groups cleared, gid and uid set (real, effective,
-// saved), and only `keep` (libcap-ng CAP_ numbers) left in permitted, effective, inheritable, ambient
-// and bounding set. For uid 0 the bounding set alone decides what an exec brings back.
+// Before exec, in the child, as root: supplementary groups cleared, gid and uid set (real,
+// effective, saved), and only `keep` (libcap-ng CAP_ numbers) left in permitted, effective,
+// inheritable, ambient and bounding set. For uid 0 the bounding set alone decides what an exec
+// brings back.
 void become(unsigned uid, unsigned gid, std::span<const int> keep);
+
+// Nothing that this process executes gains a privilege by it (setuid, file capabilities). In the
+// child before exec, and again wherever a later step depends on it. Never for command templates:
+// setgid mailers need it off. restrict_files, drop_capabilities and seal imply it.
+void no_new_privileges();
 
 // Ends with this process: SIGKILL when `parent` dies. After the last credential change (such a
 // change clears it, prctl(2)), and checks that `parent` is still the parent.

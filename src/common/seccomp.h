@@ -1,5 +1,5 @@
-// Turns a policy table (src/*/policy.cc) into a seccomp filter. The tables are the policy; this file
-// only carries them to libseccomp. Anything not in the table kills the process.
+// Turns a policy table (src/*/policy.cc) into a seccomp filter. The tables are the policy; this
+// file only carries them to libseccomp. Anything not in the table kills the process.
 #pragma once
 
 #include <seccomp.h>
@@ -21,9 +21,9 @@ struct ArgumentCheck {
 };
 
 struct SyscallRow {
-  int number;               // SCMP_SYS(name)
-  std::string_view name;    // for documents and messages
-  std::string_view reason;  // why this process needs it; never empty
+  int number;                             // SCMP_SYS(name)
+  std::string_view name;                  // for documents and messages
+  std::string_view reason;                // why this process needs it; never empty
   std::array<ArgumentCheck, 2> checks{};  // both must hold
 };
 

@@ -1,0 +1,189 @@
+// The monitor's own calls, for real, on the descriptors that it is born with.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+
+#include "child.h"
+#include "common/channel.h"
+#include "policies.h"
+
+namespace portsentry::sandbox {
+namespace {
+
+constexpr std::array<std::byte, 4> kWord{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
+
+// A listening SEQPACKET socket that has no name in the file system, with one connection waiting.
+int listening_with_caller() {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const int listening = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+  // Autobind (unix(7)): the kernel chooses an abstract name.
+  REQUIRE(bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof(sa_family_t)) == 0);
+  REQUIRE(listen(listening, 4) == 0);
+  socklen_t size = sizeof(address);
+  REQUIRE(getsockname(listening, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const int caller = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  REQUIRE(connect(caller, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  return listening;
+}
+
+TEST(MonitorPolicy, TakesANewSensorsChannelToItsPlace) {
+  const auto ended = run([] {
+    std::array<int, 2> a{};
+    std::array<int, 2> b{};
+    constexpr int kType = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    REQUIRE(socketpair(AF_UNIX, kType, 0, a.data()) == 0);
+    REQUIRE(socketpair(AF_UNIX, kType, 0, b.data()) == 0);
+    Channel enforcer_end{UniqueFd(a[0])};
+    Channel channel_a{UniqueFd(a[1])};
+    Channel sensor_end{UniqueFd(b[0])};
+    REQUIRE(enforcer_end.send(kWord, b[1]) == Channel::Sent::ok);
+    REQUIRE(install(monitor::kPolicy).has_value());
+    auto received = channel_a.receive();
+    REQUIRE(received.got == Channel::Got::message && static_cast<bool>(received.fd));
+    REQUIRE(dup3(received.fd.get(), 10, O_CLOEXEC) == 10);
+    received.fd.reset();
+    REQUIRE(send(10, kWord.data(), kWord.size(), MSG_NOSIGNAL) == 4);
+    REQUIRE(sensor_end.receive().got == Channel::Got::message);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, AcceptsACallerAndAsksWhoItIs) {
+  const auto ended = run([] {
+    place(listening_with_caller(), 8);
+    REQUIRE(install(monitor::kPolicy).has_value());
+    const int caller = accept4(8, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    REQUIRE(caller >= 0);
+    ucred who{};
+    socklen_t size = sizeof(who);
+    REQUIRE(getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0);
+    REQUIRE(send(caller, kWord.data(), kWord.size(), MSG_NOSIGNAL) == 4);
+    REQUIRE(close(caller) == 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, AsksRtnetlinkForANewDump) {
+  const auto ended = run([] {
+    place(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 9);
+    REQUIRE(install(monitor::kPolicy).has_value());
+    struct {
+      nlmsghdr header;
+      rtgenmsg body;
+    } dump{};
+    dump.header.nlmsg_len = sizeof(dump);
+    dump.header.nlmsg_type = RTM_GETADDR;
+    dump.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    REQUIRE(sendto(9, &dump, sizeof(dump), 0, reinterpret_cast<sockaddr*>(&kernel),
+                   sizeof(kernel)) == sizeof(dump));
+    std::array<char, 8192> answer{};
+    iovec part{.iov_base = answer.data(), .iov_len = answer.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    REQUIRE(recvmsg(9, &message, 0) > 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, WritesLogHistoryAndTheBlockedFileAnew) {
+  const auto ended = run([] {
+    place(memfd_create("history", 0), 6);
+    place(memfd_create("blocked", 0), 7);
+    place(open("/dev/null", O_WRONLY | O_CLOEXEC), 1);
+    REQUIRE(install(monitor::kPolicy).has_value());
+    for (const int fd : {1, 2, 6, 7})
+      REQUIRE(write(fd, "line\n", 5) == 5);
+    REQUIRE(ftruncate(7, 0) == 0);
+    REQUIRE(write(7, "new\n", 4) == 4);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, PrintsLocalTimeOnceTheZoneIsKnown) {
+  const auto ended = run([] {
+    tzset();
+    REQUIRE(install(monitor::kPolicy).has_value());
+    const std::time_t now = 1700000000;
+    std::tm local{};
+    REQUIRE(localtime_r(&now, &local) != nullptr);
+    std::array<char, 64> text{};
+    REQUIRE(std::strftime(text.data(), text.size(), "%b %d %H:%M:%S %Y", &local) > 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, HearsSigtermThroughItsSignalDescriptor) {
+  const auto ended = run([] {
+    sigset_t stop{};
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    REQUIRE(sigprocmask(SIG_BLOCK, &stop, nullptr) == 0);
+    const int signals = signalfd(-1, &stop, SFD_CLOEXEC);
+    REQUIRE(kill(getpid(), SIGTERM) == 0);
+    REQUIRE(install(monitor::kPolicy).has_value());
+    signalfd_siginfo heard{};
+    REQUIRE(read(signals, &heard, sizeof(heard)) == sizeof(heard));
+    REQUIRE(heard.ssi_signo == SIGTERM);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, CannotRewriteWhatItsHistoryAlreadyTold) {
+  const auto with_history = [](auto body) {
+    return run([body] {
+             place(memfd_create("history", 0), 6);
+             REQUIRE(fcntl(6, F_SETFL, O_APPEND) == 0);
+             REQUIRE(install(monitor::kPolicy).has_value());
+             body();
+           })
+        .how;
+  };
+  EXPECT_EQ(with_history([] { fcntl(6, F_SETFL, 0); }), kDiedByFilter);
+  EXPECT_EQ(with_history([] { lseek(6, 0, SEEK_SET); }), kDiedByFilter);
+  EXPECT_EQ(with_history([] { static_cast<void>(!ftruncate(6, 0)); }), kDiedByFilter);
+  EXPECT_EQ(with_history([] { static_cast<void>(!pwrite(6, "x", 1, 0)); }), kDiedByFilter);
+  EXPECT_EQ(with_history([] { dup3(1, 6, 0); }), kDiedByFilter);
+}
+
+TEST(MonitorPolicy, SendsOnlyToConnectedPeersAndNeverADescriptor) {
+  const auto ended = [](auto body) {
+    return run([body] {
+             const int any = socket(AF_UNIX, SOCK_DGRAM, 0);
+             REQUIRE(any >= 0);
+             REQUIRE(install(monitor::kPolicy).has_value());
+             body(any);
+           })
+        .how;
+  };
+  sockaddr_un journal{};
+  journal.sun_family = AF_UNIX;
+  std::strcpy(journal.sun_path, "/run/none");
+  EXPECT_EQ(ended([&](int any) {
+              sendto(any, "x", 1, 0, reinterpret_cast<sockaddr*>(&journal), sizeof(journal));
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(ended([](int any) {
+              const msghdr nothing{};
+              sendmsg(any, &nothing, 0);
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(ended([](int any) { send(any, "x", 1, MSG_NOSIGNAL); }), kLived);  // ENOTCONN
+}
+
+}  // namespace
+}  // namespace portsentry::sandbox

@@ -1,0 +1,205 @@
+// The sensor's own calls, for real: a capture that delivers, and cannot send.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <net/if.h>
+#include <pcap/pcap.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "child.h"
+#include "common/channel.h"
+#include "policies.h"
+
+namespace portsentry::sandbox {
+namespace {
+
+constexpr std::array<std::byte, 4> kWord{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
+
+// An AF_PACKET socket bound to the private network's loopback, as the capture has one.
+int packet_socket() {
+  const int fd = socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_ALL));
+  REQUIRE(fd >= 0);
+  sockaddr_ll here{};
+  here.sll_family = AF_PACKET;
+  here.sll_protocol = htons(ETH_P_ALL);
+  here.sll_ifindex = static_cast<int>(if_nametoindex("lo"));
+  REQUIRE(bind(fd, reinterpret_cast<sockaddr*>(&here), sizeof(here)) == 0);
+  return fd;
+}
+
+// One frame out of the capture socket; what was sent, or -1.
+ssize_t inject(int fd) {
+  sockaddr_ll to{};
+  to.sll_family = AF_PACKET;
+  to.sll_protocol = htons(ETH_P_IP);
+  to.sll_ifindex = 1;  // lo; if_nametoindex() would need a socket
+  to.sll_halen = 6;
+  return sendto(fd, kWord.data(), kWord.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to));
+}
+
+void send_udp_to_itself() {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(9);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(sendto(fd, "x", 1, 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 1);
+  close(fd);
+}
+
+TEST(SensorPolicy, CannotTransmitOnItsCaptureSocket) {
+  SKIP_WITHOUT_ROOT();
+  const auto injecting = [](bool sealed) {
+    return run([sealed] {
+      enter_private_network();
+      const int capture = packet_socket();
+      place(capture, 8);
+      if (sealed) REQUIRE(install(sensor::kPolicy).has_value());
+      REQUIRE(inject(8) == 4);
+    });
+  };
+  // The first half shows that only the filter stands in the way.
+  const auto without_filter = injecting(false);
+  EXPECT_EQ(without_filter.how, kLived) << without_filter.words;
+  const auto with_filter = injecting(true);
+  EXPECT_EQ(with_filter.how, kDiedByFilter) << with_filter.words;
+}
+
+TEST(SensorPolicy, CannotTransmitOnItsCaptureSocketByAnyOtherCallEither) {
+  SKIP_WITHOUT_ROOT();
+  const auto sending = [](auto body) {
+    return run([body] {
+             enter_private_network();
+             place(packet_socket(), 8);
+             REQUIRE(install(sensor::kPolicy).has_value());
+             body();
+           })
+        .how;
+  };
+  EXPECT_EQ(sending([] {
+              msghdr message{};
+              sendmsg(8, &message, 0);
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(sending([] {
+              mmsghdr message{};
+              sendmmsg(8, &message, 1, 0);
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(sending([] { static_cast<void>(!write(8, "x", 1)); }), kDiedByFilter);
+  // Nor by giving it a number that may send, nor by binding it elsewhere.
+  EXPECT_EQ(sending([] { dup2(8, 3); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { dup3(8, 6, 0); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { setsockopt(8, SOL_PACKET, PACKET_TX_RING, nullptr, 0); }), kDiedByFilter);
+}
+
+TEST(SensorPolicy, ReportsOnItsChannel) {
+  const auto ended = run([] {
+    std::array<int, 2> b{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, b.data()) == 0);
+    place(b[1], 21);
+    place(b[0], 3);
+    Channel channel_b(UniqueFd(3));
+    REQUIRE(send(21, kWord.data(), kWord.size(), 0) == 4);
+    REQUIRE(install(sensor::kPolicy).has_value());
+    REQUIRE(channel_b.receive().got == Channel::Got::message);
+    REQUIRE(channel_b.send(kWord) == Channel::Sent::ok);
+    REQUIRE(close(21) == 0);
+    REQUIRE(channel_b.receive().got == Channel::Got::closed);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(SensorPolicy, HandsNoDescriptorToTheMonitor) {
+  const auto ended = run([] {
+    std::array<int, 2> b{};
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, b.data()) == 0);
+    place(b[0], 3);
+    Channel channel_b(UniqueFd(3));
+    REQUIRE(install(sensor::kPolicy).has_value());
+    static_cast<void>(channel_b.send(kWord, 2));
+  });
+  EXPECT_EQ(ended.how, kDiedByFilter) << ended.words;
+}
+
+TEST(SensorPolicy, AsksSockDiagAndRtnetlink) {
+  const auto ended = run([] {
+    place(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG), 6);
+    place(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 7);
+    REQUIRE(install(sensor::kPolicy).has_value());
+    struct {
+      nlmsghdr header;
+      inet_diag_req_v2 body;
+    } who_listens{};
+    who_listens.header.nlmsg_len = sizeof(who_listens);
+    who_listens.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    who_listens.header.nlmsg_flags = NLM_F_REQUEST;
+    who_listens.body.sdiag_family = AF_INET;
+    who_listens.body.sdiag_protocol = IPPROTO_TCP;
+    REQUIRE(send(6, &who_listens, sizeof(who_listens), 0) == sizeof(who_listens));
+    std::array<char, 8192> answer{};
+    REQUIRE(recv(6, answer.data(), answer.size(), 0) > 0);
+
+    struct {
+      nlmsghdr header;
+      rtgenmsg body;
+    } dump{};
+    dump.header.nlmsg_len = sizeof(dump);
+    dump.header.nlmsg_type = RTM_GETADDR;
+    dump.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    REQUIRE(send(7, &dump, sizeof(dump), 0) == sizeof(dump));
+    iovec part{.iov_base = answer.data(), .iov_len = answer.size()};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    REQUIRE(recvmsg(7, &message, 0) > 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(SensorPolicy, CapturesThroughLibpcapUnderTheFilter) {
+  SKIP_WITHOUT_ROOT();
+  const auto ended = run([] {
+    enter_private_network();
+    std::array<char, PCAP_ERRBUF_SIZE> why{};
+    pcap_t* capture = pcap_create("any", why.data());
+    REQUIRE(capture != nullptr);
+    REQUIRE(pcap_set_snaplen(capture, 160) == 0 && pcap_set_immediate_mode(capture, 1) == 0);
+    REQUIRE(pcap_set_buffer_size(capture, 1 << 21) == 0);
+    REQUIRE(pcap_activate(capture) == 0);
+    REQUIRE(pcap_setnonblock(capture, 1, why.data()) == 0);
+    send_udp_to_itself();  // waits in the ring
+    REQUIRE(install(sensor::kPolicy).has_value());
+
+    const auto count = [](unsigned char* seen, const pcap_pkthdr*, const unsigned char*) {
+      ++*seen;
+    };
+    unsigned char seen = 0;
+    REQUIRE(pcap_dispatch(capture, 16, count, &seen) >= 1);
+    REQUIRE(seen >= 1);
+    while (pcap_dispatch(capture, 16, count, &seen) > 0) {
+    }
+    pcap_stat drops{};
+    REQUIRE(pcap_stats(capture, &drops) == 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(SensorPolicy, ReceivesOnlyWhereItHasARow) {
+  for (const int fd : {0, 1, 2, 4, 5, 8}) {
+    EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(fd, &byte, 1, MSG_DONTWAIT));
+    EXPECT_DIES_BY_FILTER(sensor::kPolicy, msghdr m{}; recvmsg(fd, &m, MSG_DONTWAIT));
+  }
+}
+
+}  // namespace
+}  // namespace portsentry::sandbox
