@@ -1,0 +1,193 @@
+"""A start that cannot succeed: one line of reason, the right exit status, nothing half-made left."""
+
+import os
+import pathlib
+
+from lab import BIN, CONF, CONTROL, IGNORE, LabTest, bind, config_text, write_root_file
+
+OK, RUNTIME, USAGE, PRIVILEGE, CONFIGURATION = 0, 1, 2, 77, 78
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+
+
+class RefusedStart(LabTest):
+    def refused(self, status, reason, wrapper=(), arguments=("-f", CONF)):
+        before = self.lab.tables()
+        daemon = self.launch(arguments, wrapper)
+        self.assertEqual(daemon.await_exit(), status, daemon.transcript())
+        self.assertEqual(len(daemon.matching(reason)), 1, daemon.transcript())
+        self.assertEqual(daemon.matching("active and listening"), [])
+        self.assertEqual(self.lab.tables(), before)
+        self.assertFalse(CONTROL.exists())
+        return daemon
+
+    def test_missing_configuration(self):
+        CONF.unlink(missing_ok=True)
+        self.refused(CONFIGURATION, rf"{CONF}: No such file or directory")
+
+    def test_broken_configuration_names_file_line_and_key(self):
+        self.configure(SCAN_TRIGGER="lots")
+        self.refused(CONFIGURATION, rf"{CONF}:5: .*SCAN_TRIGGER.*")
+
+    def test_two_mistakes_are_both_named(self):
+        self.configure(SCAN_TRIGGER="lots", FIREWALL="nftable")
+        self.refused(CONFIGURATION, r"SCAN_TRIGGER: found")
+        self.refused(CONFIGURATION, r"FIREWALL.*nftables")
+
+    def test_configuration_of_somebody_else(self):
+        self.configure()
+        os.chown(CONF, 65534, 65534)
+        self.refused(CONFIGURATION, rf"{CONF} belongs to uid 65534, not to root")
+
+    def test_configuration_that_others_may_write(self):
+        self.configure()
+        CONF.chmod(0o666)
+        self.refused(CONFIGURATION, rf"{CONF} can be written by anybody")
+
+    def test_configuration_below_a_directory_that_others_may_write(self):
+        self.configure()
+        CONF.parent.chmod(0o777)
+        self.refused(CONFIGURATION, rf"{CONF.parent} can be written by anybody")
+
+    def test_configuration_behind_a_symbolic_link(self):
+        self.configure()
+        CONF.rename(CONF.with_suffix(".real"))
+        CONF.symlink_to(CONF.with_suffix(".real"))
+        self.refused(CONFIGURATION, rf"{CONF} is a symbolic link")
+
+    def test_configuration_that_is_a_directory(self):
+        CONF.mkdir()
+        self.refused(CONFIGURATION, rf"{CONF}")
+
+    def test_configuration_that_is_a_fifo_does_not_hang(self):
+        os.mkfifo(CONF, 0o644)
+        self.refused(CONFIGURATION, rf"{CONF}")
+
+    def test_missing_ignore_file(self):
+        self.configure()
+        IGNORE.unlink()
+        self.refused(CONFIGURATION, rf"{IGNORE}: No such file or directory")
+
+    def test_broken_ignore_file_names_file_and_line(self):
+        self.configure(ignore="10.77.0.0/33\n")
+        self.refused(CONFIGURATION, rf"{IGNORE}:1: ")
+
+    def test_ignore_file_of_somebody_else(self):
+        self.configure()
+        os.chown(IGNORE, 65534, 65534)
+        self.refused(CONFIGURATION, rf"{IGNORE} belongs to uid 65534, not to root")
+
+    def test_history_file_that_is_a_link_is_not_followed(self):
+        victim = pathlib.Path("/etc/portsentry/victim")
+        write_root_file(victim, "mine\n")
+        history = pathlib.Path("/etc/portsentry/history")
+        history.symlink_to(victim)
+        self.configure(HISTORY_FILE=history)
+        self.refused(CONFIGURATION, rf"{history}")
+        self.assertEqual(victim.read_text(), "mine\n")
+
+    def test_unreadable_file_of_mode_0600_is_fine_for_root(self):
+        self.configure(ignore=f"{self.scanner.v4}\n")
+        CONF.chmod(0o600)
+        IGNORE.chmod(0o600)
+        daemon = self.launch().await_ready()
+        self.send(self.syn(23))
+        self.await_sentinel(daemon)
+        self.assert_unnoticed(daemon)
+
+    def test_unreadable_file_without_the_right_to_override(self):
+        self.configure()
+        CONF.chmod(0)
+        self.refused(CONFIGURATION, rf"{CONF}: Permission denied",
+                     wrapper=("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"))
+
+    def test_without_cap_net_admin(self):
+        self.configure()
+        self.refused(PRIVILEGE, r"CAP_NET_ADMIN", wrapper=("setpriv", "--bounding-set=-net_admin", "--"))
+
+    def test_without_cap_net_raw(self):
+        self.configure()
+        self.refused(PRIVILEGE, r"CAP_NET_RAW", wrapper=("setpriv", "--bounding-set=-net_raw", "--"))
+
+    def test_as_an_ordinary_user(self):
+        self.configure()
+        self.refused(PRIVILEGE, r"root", wrapper=NOBODY)
+
+    def test_nft_missing(self):
+        self.configure()
+        paths = [path for path in ("/usr/sbin/nft", "/sbin/nft") if os.path.exists(path)]
+        before = self.lab.tables()
+        real = pathlib.Path("/run/lab/nft")
+        real.write_bytes(pathlib.Path(paths[0]).read_bytes())
+        real.chmod(0o755)
+        write_root_file(pathlib.Path("/run/lab/not-nft"), "")
+        bind("/run/lab/not-nft", os.path.realpath(paths[0]))
+        daemon = self.launch()
+        self.assertEqual(daemon.await_exit(), CONFIGURATION, daemon.transcript())
+        self.assertEqual(len(daemon.matching(r"\bnft\b")), 1, daemon.transcript())
+        bind(real, os.path.realpath(paths[0]))
+        self.assertEqual(self.lab.tables(), before)
+        self.assertFalse(CONTROL.exists())
+
+    def user_missing(self, user):
+        self.configure()
+        passwd = pathlib.Path("/etc/passwd")
+        passwd.write_text("".join(line for line in passwd.read_text().splitlines(True)
+                                  if line.split(":")[0] != user))
+        self.refused(CONFIGURATION, rf"\b{user}\b(?!-)")
+
+    def test_user_of_the_monitor_missing(self):
+        self.user_missing("portsentry")
+
+    def test_user_of_the_sensor_missing(self):
+        self.user_missing("portsentry-sensor")
+
+    def test_unknown_option(self):
+        self.refused(USAGE, r"unknown argument .--frobnicate.", arguments=("--frobnicate",))
+
+    def test_helper_started_by_hand_says_who_starts_it(self):
+        for name in ("portsentry-monitor", "portsentry-sensor"):
+            done = self.guard.run([BIN / name], check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("portsentryd", done.stdout)
+
+
+class Check(LabTest):
+    """-t, -V and -h answer anybody."""
+
+    def ask(self, *arguments, wrapper=()):
+        return self.guard.run([*wrapper, BIN / "portsentryd", *arguments], check=False)
+
+    def test_good_configuration_passes_for_any_user(self):
+        self.configure()
+        for wrapper in ((), NOBODY):
+            done = self.ask("-t", "-f", CONF, wrapper=wrapper)
+            self.assertEqual(done.returncode, OK, done.stdout)
+        self.assertEqual(self.lab.tables(), set())
+
+    def test_unknown_key_fails_the_check_but_not_the_start(self):
+        self.configure(SCAN_TRIGER="2")
+        done = self.ask("-t", "-f", CONF)
+        self.assertEqual(done.returncode, CONFIGURATION)
+        self.assertRegex(done.stdout, r"SCAN_TRIGER.*SCAN_TRIGGER")
+        self.launch().await_ready()
+
+    def test_check_reports_ownership_as_a_warning(self):
+        theirs = pathlib.Path("/run/lab/theirs.conf")
+        self.configure()
+        write_root_file(theirs, config_text())
+        os.chown(theirs, 65534, 65534)
+        done = self.ask("-t", "-f", theirs, wrapper=NOBODY)
+        self.assertEqual(done.returncode, OK, done.stdout)
+        self.assertRegex(done.stdout, rf"warning.*{theirs} belongs to uid 65534")
+
+    def test_broken_files_fail_the_check(self):
+        self.configure(BLOCK_TIME="soon")
+        self.assertEqual(self.ask("-t", "-f", CONF, wrapper=NOBODY).returncode, CONFIGURATION)
+        self.configure(ignore="example.org\n")
+        self.assertEqual(self.ask("-t", "-f", CONF, wrapper=NOBODY).returncode, CONFIGURATION)
+
+    def test_version_and_help_answer_any_user(self):
+        for option, text in (("-V", r"\d+\.\d+"), ("-h", r"-f")):
+            done = self.ask(option, wrapper=NOBODY)
+            self.assertEqual(done.returncode, OK)
+            self.assertRegex(done.stdout, text)

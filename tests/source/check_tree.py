@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Rules of the tree that a machine can hold: check_tree.py TREE. Prints FILE:LINE: rule, one per breach.
+
+Comments count as text here only where the rule says so: calls and includes are looked for in code alone.
+"""
+
+import pathlib
+import re
+import sys
+
+# Each side of the boundary may include itself and common/; common/ knows nobody.
+SIDES = ("enforcer", "monitor", "sensor", "ctl")
+
+# Files without a test of their own name: programs that read aloud, and tables and glue that the tests of
+# whole processes hold (tests/sandbox, tests/integration).
+UNTESTED = {
+    "main.cc": "a script; tests/integration runs it",
+    "policy.cc": "a table; tests/sandbox holds every row",
+}
+# Single files, with the test that does it instead (below tests/).
+TESTED_ELSEWHERE = {
+    "common/lockdown.cc": "sandbox/lockdown_test.cc",
+    "common/seccomp.cc": "sandbox/filter_test.cc",
+    "common/sanitizer_defaults.cc": "integration/run.py",  # only sanitizer builds link it; all of them need it
+    # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
+    "enforcer/instance_lock.cc": "integration/test_lifecycle.py",
+    "enforcer/launcher.cc": "integration/test_lifecycle.py",
+    "enforcer/prepare.cc": "integration/test_errors.py",
+    "enforcer/roles.cc": "integration/test_processes.py",
+    "enforcer/serve.cc": "integration/test_processes.py",
+    "sensor/serve.cc": "integration/test_processes.py",
+}
+
+SHELL = re.compile(r"(?<![\w.>:])(?:std)?(?:::)?(system|popen|execl[pe]?|execvp|execvpe|posix_spawnp)\s*\(")
+INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+AVOIDED = re.compile(r"<(iostream|fstream|sstream|regex|format|thread|mutex|filesystem)>")
+TEXT = {".cc", ".h", ".py", ".build", ".proto", ".nft", ".conf", ".ignore", ".sh", ".in", ".md"}
+
+
+def code_of(text):
+    """The same lines with comments and the inside of string literals blanked."""
+    def blank(match):
+        whole = match.group(0)
+        if whole.startswith('"'):
+            return '"' + " " * (len(whole) - 2) + '"'
+        return "".join("\n" if c == "\n" else " " for c in whole)
+
+    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.S)
+
+
+class Checker:
+    def __init__(self, tree):
+        self.tree = tree
+        self.breaches = []
+
+    def say(self, path, line, rule):
+        self.breaches.append(f"{path.relative_to(self.tree)}:{line}: {rule}")
+
+    def check_source(self, path, side):
+        text = path.read_text()
+        for number, line in enumerate(code_of(text).splitlines(), 1):
+            if call := SHELL.search(line):
+                self.say(path, number, f"{call[1]}() would search $PATH or start a shell")
+        for number, line in enumerate(text.splitlines(), 1):
+            found = INCLUDE.match(line)
+            if not found:
+                continue
+            name = found[1]
+            if name.endswith(".pb.h") and path.name != "wire.cc":
+                self.say(path, number, "only wire.cc sees generated protobuf headers")
+            if AVOIDED.search(line):
+                self.say(path, number, f"<{name}> is not used here (STYLE: what to avoid)")
+            other = name.split("/")[0]
+            if other in SIDES and other != side:
+                self.say(path, number, f"src/{side} may not include {other}/")
+
+    def check_has_test(self, path, side):
+        name = f"{side}/{path.name}"
+        if path.name in UNTESTED:
+            return
+        if name in TESTED_ELSEWHERE:
+            if not (self.tree / "tests" / TESTED_ELSEWHERE[name]).is_file():
+                self.say(path, 1, f"tests/{TESTED_ELSEWHERE[name]} should test it and is missing")
+            return
+        stem = path.stem
+        tests = list((self.tree / "tests" / side).glob(f"{stem}_test.cc")) + \
+            list((self.tree / "tests" / side).glob(f"{stem}_root_test.cc"))
+        if not tests:
+            self.say(path, 1, f"has no tests/{side}/{stem}_test.cc")
+        elif not any(re.search(r"\bTEST(_[FP])?\s*\(", test.read_text()) for test in tests):
+            self.say(tests[0], 1, "holds no test")
+
+    def check_text(self, path):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if "\t" in line:
+                self.say(path, number, "a tab")
+            if line != line.rstrip():
+                self.say(path, number, "blanks at the end of the line")
+            if path != pathlib.Path(__file__).resolve() and (found := UNFINISHED.search(line)):
+                self.say(path, number, f"{found[0]}: nothing half-made lands")
+
+    def run(self):
+        for side in ("common", *SIDES):
+            for path in sorted((self.tree / "src" / side).rglob("*")):
+                if path.suffix in (".cc", ".h"):
+                    self.check_source(path, side)
+                if path.suffix == ".cc":
+                    self.check_has_test(path, side)
+        roots = ("src", "proto", "tests", "etc", "contrib", ".ci")
+        # tests/data and corpora hold broken files on purpose.
+        apart = {self.tree / "tests/data", self.tree / "tests/fuzz/corpus"}
+        scripts = {self.tree / name for name in ("contrib/test", "contrib/demo", ".ci/run", "contrib/packages")}
+        for folder in roots:
+            for path in sorted((self.tree / folder).rglob("*")):
+                if path.is_file() and not apart & set(path.parents) and (path.suffix in TEXT or path in scripts):
+                    self.check_text(path)
+        return self.breaches
+
+
+def main():
+    breaches = Checker(pathlib.Path(sys.argv[1]).resolve()).run()
+    for breach in breaches:
+        print(breach)
+    print(f"{len(breaches)} breaches")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
