@@ -1,5 +1,6 @@
 // Reading bytes that an attacker wrote. A ByteReader never reads past its span and never casts
-// memory to a struct: each read either yields a value or nothing. Big-endian unless the name says so.
+// memory to a struct: each read either yields a value or nothing. Big-endian unless the name says
+// so.
 #pragma once
 
 #include <array>
@@ -39,7 +40,8 @@ class ByteReader {
     const auto raw = take(sizeof(T));
     if (!raw) return std::nullopt;
     T value = 0;
-    for (const std::byte b : *raw) value = static_cast<T>((value << 8) | std::to_integer<T>(b));
+    for (const std::byte b : *raw)
+      value = static_cast<T>((value << 8) | std::to_integer<T>(b));
     return value;
   }
 

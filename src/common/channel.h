@@ -1,6 +1,6 @@
-// One end of a SOCK_SEQPACKET pair: whole messages of at most 4 KiB, each with at most one descriptor.
-// Gate one begins here: a message that is too long or carries too many descriptors is malformed, and
-// every descriptor that came with it is closed.
+// One end of a SOCK_SEQPACKET pair: whole messages of at most 4 KiB, each with at most one
+// descriptor. Gate one begins here: a message that is too long or carries too many descriptors is
+// malformed, and every descriptor that came with it is closed.
 #pragma once
 
 #include <cstdint>
@@ -27,16 +27,16 @@ class Channel {
     UniqueFd fd;  // where one came with the message
   };
 
-  // Takes ownership. Sending and receiving never wait, whatever flags the descriptor has: it may come
-  // from a peer, and a sealed process has no call to change them.
+  // Takes ownership. Sending and receiving never wait, whatever flags the descriptor has: it may
+  // come from a peer, and a sealed process has no call to change them.
   explicit Channel(UniqueFd fd);
   // Two connected ends, close-on-exec.
   static Result<std::pair<UniqueFd, UniqueFd>> make_pair();
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 
-  // `full`: the peer is not reading; nothing was sent. An empty message or one above the cap is a bug
-  // of ours and ends the process. `passed` stays the caller's.
+  // `full`: the peer is not reading; nothing was sent. An empty message or one above the cap is a
+  // bug of ours and ends the process. `passed` stays the caller's.
   [[nodiscard]] Sent send(Bytes message, int passed = -1);
 
   // One message, or why there is none. Non-blocking.

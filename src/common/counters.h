@@ -1,5 +1,6 @@
 // Everything that the sensor counts: packets that became evidence, and packets that did not, by
-// reason. Bad packets get counted, never a crash; what was not counted against a source is counted here.
+// reason. Bad packets get counted, never a crash; what was not counted against a source is counted
+// here.
 #pragma once
 
 #include <array>
@@ -10,24 +11,24 @@
 namespace portsentry {
 
 enum class SensorCounter : std::uint8_t {
-  seen,                // packets that the kernel filter handed up
-  probes,              // counted against a source
-  repeated,            // the same source, protocol and port again inside the window
-  detections,          // sent to the monitor
-  updates_withheld,    // a second update of one source within its second
-  channel_full,        // a detection that did not fit the channel; retried at the source's next probe
-  evicted,             // sources forgotten because the table was full
-  malformed,           // truncated, inconsistent or unknown headers
-  fragment_pending,    // first halves of a fragmented header, waiting for the rest
-  fragment_dropped,    // halves that never met, or did not fit the table
-  other_interface,     // not one of INTERFACES
-  not_ours,            // target is not one of our unicast addresses
-  bad_source,          // source could not have crossed a network, or is one of our own addresses
-  to_itself,           // source equals target
-  unwatched_port,      // not in TCP_PORTS or UDP_PORTS
-  answer_flags,        // ACK or RST set: an answer or established traffic as far as flags can tell
-  own_flow,            // an answer to a UDP packet of ours
-  live_service,        // a local socket wants it, or wanted that port within the grace period
+  seen,              // packets that the kernel filter handed up
+  probes,            // counted against a source
+  repeated,          // the same source, protocol and port again inside the window
+  detections,        // sent to the monitor
+  updates_withheld,  // a second update of one source within its second
+  channel_full,      // a detection that did not fit the channel; retried at the source's next probe
+  evicted,           // sources forgotten because the table was full
+  malformed,         // truncated, inconsistent or unknown headers
+  fragment_pending,  // first halves of a fragmented header, waiting for the rest
+  fragment_dropped,  // halves that never met, or did not fit the table
+  other_interface,   // not one of INTERFACES
+  not_ours,          // target is not one of our unicast addresses
+  bad_source,        // source could not have crossed a network, or is one of our own addresses
+  to_itself,         // source equals target
+  unwatched_port,    // not in TCP_PORTS or UDP_PORTS
+  answer_flags,      // ACK or RST set: an answer or established traffic as far as flags can tell
+  own_flow,          // an answer to a UDP packet of ours
+  live_service,      // a local socket wants it, or wanted that port within the grace period
   lookup_over_budget,  // the sock_diag budget was spent: not counted against anybody
   lookup_failed,       // the kernel did not answer: not counted against anybody
   kernel_dropped,      // the capture ring was full (tp_drops)
@@ -37,19 +38,41 @@ enum class SensorCounter : std::uint8_t {
 inline constexpr std::size_t kSensorCounters = static_cast<std::size_t>(SensorCounter::count_);
 
 inline constexpr std::array<std::string_view, kSensorCounters> kSensorCounterNames{
-    "seen",           "probes",           "repeated",         "detections",    "updates_withheld",
-    "channel_full",   "evicted",          "malformed",        "fragment_pending", "fragment_dropped",
-    "other_interface", "not_ours",        "bad_source",       "to_itself",     "unwatched_port",
-    "answer_flags",   "own_flow",         "live_service",     "lookup_over_budget", "lookup_failed",
+    "seen",
+    "probes",
+    "repeated",
+    "detections",
+    "updates_withheld",
+    "channel_full",
+    "evicted",
+    "malformed",
+    "fragment_pending",
+    "fragment_dropped",
+    "other_interface",
+    "not_ours",
+    "bad_source",
+    "to_itself",
+    "unwatched_port",
+    "answer_flags",
+    "own_flow",
+    "live_service",
+    "lookup_over_budget",
+    "lookup_failed",
     "kernel_dropped",
 };
 static_assert(!kSensorCounterNames.back().empty());
 
 class SensorTally {
  public:
-  void add(SensorCounter which, std::uint64_t amount = 1) { values_.at(static_cast<std::size_t>(which)) += amount; }
-  void set(SensorCounter which, std::uint64_t value) { values_.at(static_cast<std::size_t>(which)) = value; }
-  [[nodiscard]] std::uint64_t get(SensorCounter which) const { return values_.at(static_cast<std::size_t>(which)); }
+  void add(SensorCounter which, std::uint64_t amount = 1) {
+    values_.at(static_cast<std::size_t>(which)) += amount;
+  }
+  void set(SensorCounter which, std::uint64_t value) {
+    values_.at(static_cast<std::size_t>(which)) = value;
+  }
+  [[nodiscard]] std::uint64_t get(SensorCounter which) const {
+    return values_.at(static_cast<std::size_t>(which));
+  }
   [[nodiscard]] const std::array<std::uint64_t, kSensorCounters>& values() const { return values_; }
 
  private:

@@ -10,9 +10,13 @@
 
 namespace portsentry {
 
-void EventLoop::watch(int fd, std::function<void(short)> handler) { handlers_[fd] = std::move(handler); }
+void EventLoop::watch(int fd, std::function<void(short)> handler) {
+  handlers_[fd] = std::move(handler);
+}
 
-void EventLoop::unwatch(int fd) { handlers_.erase(fd); }
+void EventLoop::unwatch(int fd) {
+  handlers_.erase(fd);
+}
 
 EventLoop::Timer EventLoop::after(Clock::duration delay, std::function<void()> handler) {
   const Timer timer = next_timer_++;
@@ -24,7 +28,9 @@ void EventLoop::cancel(Timer timer) {
   std::erase_if(timers_, [timer](const auto& entry) { return entry.first.second == timer; });
 }
 
-void EventLoop::stop(int code) { stopped_ = code; }
+void EventLoop::stop(int code) {
+  stopped_ = code;
+}
 
 void EventLoop::run_due_timers() {
   // Only what is due now: a timer that sets another with no delay must not starve the descriptors.
@@ -39,7 +45,8 @@ int EventLoop::run() {
   std::vector<pollfd> polled;
   while (!stopped_) {
     polled.clear();
-    for (const auto& [fd, handler] : handlers_) polled.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    for (const auto& [fd, handler] : handlers_)
+      polled.push_back({.fd = fd, .events = POLLIN, .revents = 0});
 
     int timeout = -1;
     if (!timers_.empty()) {

@@ -1,4 +1,5 @@
-// One visible poll(2) loop per process: descriptors, one-shot timers, nothing else. Single-threaded.
+// One visible poll(2) loop per process: descriptors, one-shot timers, nothing else.
+// Single-threaded.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,8 @@ class EventLoop {
   void unwatch(int fd);
 
   using Timer = std::uint64_t;  // never 0
-  // Runs `handler` once, `delay` from now. Timers due at one instant run in the order they were set.
+  // Runs `handler` once, `delay` from now. Timers due at one instant run in the order they were
+  // set.
   Timer after(Clock::duration delay, std::function<void()> handler);
   void cancel(Timer timer);
 

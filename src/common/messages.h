@@ -15,12 +15,14 @@
 
 namespace portsentry {
 
-// ---- Channel A, monitor -> enforcer: values only, never words -------------------------------------
+// ---- Channel A, monitor -> enforcer: values only, never words
+// -------------------------------------
 
 // The configuration that the monitor was given at birth is accepted; the rest may start.
 struct Accept {};
 
-// Why a ban is asked for: what the triggering probe touched. For command templates and the log only.
+// Why a ban is asked for: what the triggering probe touched. For command templates and the log
+// only.
 struct BanCause {
   Protocol protocol;
   Port port;
@@ -40,8 +42,8 @@ struct Unban {
   Source source;
 };
 
-// After TableCreated: a ban that should hold again, with what is left of it. Not rate-limited, judged
-// like any other, answered by an Outcome.
+// After TableCreated: a ban that should hold again, with what is left of it. Not rate-limited,
+// judged like any other, answered by an Outcome.
 struct Restore {
   std::uint64_t id;
   Source source;
@@ -51,12 +53,14 @@ struct Restore {
 // Ends the window in which Restore is legal.
 struct RestoreDone {};
 
-// The sensor broke the protocol of channel B: it is broken or captured. It is killed; another follows.
+// The sensor broke the protocol of channel B: it is broken or captured. It is killed; another
+// follows.
 struct DropSensor {};
 
 using MonitorToEnforcer = std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor>;
 
-// ---- Channel A, enforcer -> monitor ---------------------------------------------------------------
+// ---- Channel A, enforcer -> monitor
+// ---------------------------------------------------------------
 
 enum class Verdict : std::uint8_t {
   ok = 1,              // the kernel confirmed it
@@ -72,7 +76,8 @@ enum class Verdict : std::uint8_t {
   view_unknown = 16,   // this host's addresses and routes could not be read: no ban
 };
 
-// A year: longer than any ban that expires (see the monitor's decide.h), short enough for any kernel.
+// A year: longer than any ban that expires (see the monitor's decide.h), short enough for any
+// kernel.
 inline constexpr std::chrono::seconds kMaxBan = std::chrono::hours(24 * 365);
 
 struct Outcome {
@@ -119,17 +124,17 @@ struct TableLost {
   std::int32_t error;  // errno or exit status of nft, for the log
 };
 
-using EnforcerToMonitor =
-    std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel, SensorLost, TableLost,
-                 Lifted>;
+using EnforcerToMonitor = std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel,
+                                       SensorLost, TableLost, Lifted>;
 
-// ---- Channel B, monitor -> sensor -----------------------------------------------------------------
+// ---- Channel B, monitor -> sensor
+// -----------------------------------------------------------------
 
 // Once, first. Narrows what root allowed (ports travel in root's sealed memfd, never here).
 struct SensorConfig {
-  std::uint32_t scan_trigger;        // 1..kMaxTrigger: the N-th distinct port is reported
-  std::chrono::seconds scan_window;  // 1 s .. kMaxBan
-  std::uint32_t max_sources;         // 16..kMaxSources, per address family
+  std::uint32_t scan_trigger;           // 1..kMaxTrigger: the N-th distinct port is reported
+  std::chrono::seconds scan_window;     // 1 s .. kMaxBan
+  std::uint32_t max_sources;            // 16..kMaxSources, per address family
   std::vector<std::string> interfaces;  // names; empty: every interface except loopback
 };
 
@@ -140,7 +145,8 @@ inline constexpr std::size_t kInterfaceNameSize = 15;  // IFNAMSIZ without its z
 
 using MonitorToSensor = std::variant<SensorConfig>;
 
-// ---- Channel B, sensor -> monitor -----------------------------------------------------------------
+// ---- Channel B, sensor -> monitor
+// -----------------------------------------------------------------
 
 // Capture, filter and sandbox stand; packets are being classified.
 struct SensorReady {};
@@ -167,7 +173,8 @@ struct SensorCounters {
 
 using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters>;
 
-// ---- Channel C, control socket ----------------------------------------------------------------------
+// ---- Channel C, control socket
+// ----------------------------------------------------------------------
 
 struct StatusRequest {};
 using ControlRequest = std::variant<StatusRequest>;
@@ -177,12 +184,12 @@ struct NamedCount {
   std::uint64_t value;
 };
 struct StatusReply {
-  bool active;               // the sensor is classifying
-  bool observing;            // nothing is armed
-  std::string firewall;      // "nftables" or "none"
-  std::uint64_t enforced;    // bans that the kernel confirmed and that have not expired
-  std::uint64_t pending;     // asked for, not yet answered
-  std::uint64_t failed;      // the kernel or the guard said no; retried where that can help
+  bool active;             // the sensor is classifying
+  bool observing;          // nothing is armed
+  std::string firewall;    // "nftables" or "none"
+  std::uint64_t enforced;  // bans that the kernel confirmed and that have not expired
+  std::uint64_t pending;   // asked for, not yet answered
+  std::uint64_t failed;    // the kernel or the guard said no; retried where that can help
   std::uint64_t sensor_restarts;
   std::vector<NamedCount> counters;
 };

@@ -9,11 +9,13 @@
 namespace portsentry {
 namespace {
 
-constexpr std::array<std::byte, 12> kMappedPrefix{std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
-                                                  std::byte{0},    std::byte{0},    std::byte{0}, std::byte{0},
-                                                  std::byte{0},    std::byte{0},    std::byte{0xff}, std::byte{0xff}};
+constexpr std::array<std::byte, 12> kMappedPrefix{
+    std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0},    std::byte{0},
+    std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0}, std::byte{0xff}, std::byte{0xff}};
 
-unsigned at(Bytes bytes, std::size_t index) { return std::to_integer<unsigned>(bytes[index]); }
+unsigned at(Bytes bytes, std::size_t index) {
+  return std::to_integer<unsigned>(bytes[index]);
+}
 
 // `address` with every bit after the first `length` cleared; length is at most the address's bits.
 Address masked(const Address& address, unsigned length) {
@@ -44,7 +46,8 @@ Address Address::v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t
 std::optional<Address> Address::from_bytes(Bytes bytes) {
   if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
   Address address;
-  if (bytes.size() == 16 && !std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin())) {
+  if (bytes.size() == 16 &&
+      !std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin())) {
     address.v4_ = false;
     std::copy(bytes.begin(), bytes.end(), address.bytes_.begin());
   } else {
@@ -60,7 +63,8 @@ std::optional<Address> Address::parse(std::string_view text) {
   std::copy(text.begin(), text.end(), zero_terminated.begin());
   if (std::strlen(zero_terminated.data()) != text.size()) return std::nullopt;  // a NUL inside
   std::array<std::byte, 16> raw{};
-  if (inet_pton(AF_INET, zero_terminated.data(), raw.data()) == 1) return from_bytes(Bytes(raw).first(4));
+  if (inet_pton(AF_INET, zero_terminated.data(), raw.data()) == 1)
+    return from_bytes(Bytes(raw).first(4));
   if (inet_pton(AF_INET6, zero_terminated.data(), raw.data()) == 1) return from_bytes(raw);
   return std::nullopt;
 }
@@ -77,11 +81,14 @@ bool Address::is_unspecified() const {
 
 bool Address::is_loopback() const {
   if (v4_) return at(bytes_, 0) == 127;
-  return std::all_of(bytes_.begin(), bytes_.end() - 1, [](std::byte b) { return b == std::byte{0}; }) &&
+  return std::all_of(bytes_.begin(), bytes_.end() - 1,
+                     [](std::byte b) { return b == std::byte{0}; }) &&
          at(bytes_, 15) == 1;
 }
 
-bool Address::is_multicast() const { return v4_ ? (at(bytes_, 0) & 0xf0U) == 0xe0 : at(bytes_, 0) == 0xff; }
+bool Address::is_multicast() const {
+  return v4_ ? (at(bytes_, 0) & 0xf0U) == 0xe0 : at(bytes_, 0) == 0xff;
+}
 
 bool Address::is_link_local() const {
   return v4_ ? at(bytes_, 0) == 169 && at(bytes_, 1) == 254
@@ -98,7 +105,9 @@ std::optional<Prefix> Prefix::make(const Address& address, unsigned length) {
   return Prefix(masked(address, length), length);
 }
 
-Prefix Prefix::host(const Address& address) { return {address, address.bit_length()}; }
+Prefix Prefix::host(const Address& address) {
+  return {address, address.bit_length()};
+}
 
 std::optional<Prefix> Prefix::parse(std::string_view text) {
   const auto slash = text.find('/');
@@ -109,7 +118,8 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
   unsigned length = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
   if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  // A v4-mapped network (::ffff:a.b.c.d/N) is one of its IPv4 host's: /96 and longer have a meaning.
+  // A v4-mapped network (::ffff:a.b.c.d/N) is one of its IPv4 host's: /96 and longer have a
+  // meaning.
   if (address->is_v4() && text.find(':') != std::string_view::npos) {
     if (length < 96 || length > 128) return std::nullopt;
     length -= 96;
@@ -121,7 +131,9 @@ bool Prefix::contains(const Address& address) const {
   return address.is_v4() == address_.is_v4() && masked(address, length_) == address_;
 }
 
-bool Prefix::contains(const Prefix& other) const { return other.length_ >= length_ && contains(other.address_); }
+bool Prefix::contains(const Prefix& other) const {
+  return other.length_ >= length_ && contains(other.address_);
+}
 
 std::string Prefix::text() const {
   return is_host() ? address_.text() : address_.text() + "/" + std::to_string(length_);
@@ -142,7 +154,8 @@ std::optional<Source> Source::from_prefix(const Address& address, unsigned lengt
 
 }  // namespace portsentry
 
-std::size_t std::hash<portsentry::Address>::operator()(const portsentry::Address& a) const noexcept {
+std::size_t std::hash<portsentry::Address>::operator()(
+    const portsentry::Address& a) const noexcept {
   // Not keyed: callers whose table size an attacker could exploit bound the table themselves.
   const auto bytes = a.bytes();
   return std::hash<std::string_view>{}(

@@ -22,7 +22,8 @@ class Address {
   static Address v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d);
   // Network order. Nothing unless exactly 4 or 16 bytes.
   static std::optional<Address> from_bytes(Bytes bytes);
-  // Dotted quad (four decimal parts, no leading zeros) or RFC 4291 text; no zone, no brackets, no name.
+  // Dotted quad (four decimal parts, no leading zeros) or RFC 4291 text; no zone, no brackets, no
+  // name.
   static std::optional<Address> parse(std::string_view text);
 
   [[nodiscard]] bool is_v4() const { return v4_; }
@@ -96,7 +97,9 @@ class Source {
 
 enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };  // IANA protocol numbers
 
-[[nodiscard]] constexpr std::string_view name(Protocol p) { return p == Protocol::tcp ? "TCP" : "UDP"; }
+[[nodiscard]] constexpr std::string_view name(Protocol p) {
+  return p == Protocol::tcp ? "TCP" : "UDP";
+}
 
 // A port that can be probed: 1..65535.
 class Port {
@@ -116,8 +119,8 @@ class Port {
 // The eight flag bits of a TCP header (RFC 9293 3.1, RFC 3168), as on the wire.
 struct TcpFlags {
   std::uint8_t bits = 0;
-  static constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20,
-                                ece = 0x40, cwr = 0x80;
+  static constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10,
+                                urg = 0x20, ece = 0x40, cwr = 0x80;
   [[nodiscard]] constexpr bool has(std::uint8_t mask) const { return (bits & mask) == mask; }
   constexpr auto operator<=>(const TcpFlags&) const = default;
 };

@@ -11,7 +11,7 @@
 namespace portsentry {
 namespace {
 
-constexpr std::size_t kBufferSize = 64 * 1024;
+constexpr std::size_t kBufferSize = std::size_t{64} * 1024;
 
 constexpr std::size_t padded(std::size_t length) {
   return (length + 3) & ~std::size_t{3};

@@ -14,7 +14,8 @@ class PortSet {
  public:
   void add(Port port) { bits_.set(port.number()); }
   void add_range(Port first, Port last) {
-    for (std::uint32_t n = first.number(); n <= last.number(); ++n) bits_.set(n);
+    for (std::uint32_t n = first.number(); n <= last.number(); ++n)
+      bits_.set(n);
   }
   void remove(Port port) { bits_.reset(port.number()); }
   [[nodiscard]] bool contains(Port port) const { return bits_.test(port.number()); }

@@ -1,5 +1,5 @@
-// Result<T>: a value, or an Error that the caller handles here (STYLE: the "expected" kind of error).
-// The names are those of std::expected, which g++ 12 does not have in C++20 mode.
+// Result<T>: a value, or an Error that the caller handles here (STYLE: the "expected" kind of
+// error). The names are those of std::expected, which g++ 12 does not have in C++20 mode.
 #pragma once
 
 #include <cstdlib>
@@ -27,8 +27,10 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   [[nodiscard]] explicit operator bool() const { return has_value(); }

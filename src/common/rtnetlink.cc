@@ -84,7 +84,7 @@ Result<Rtnetlink::Dumped> Rtnetlink::dump_into(LocalView& view, NetlinkSocket::D
     // From here on the routes are new: only an event that comes after this line makes them
     // doubtful.
     if (kind == RTM_GETROUTE) view.expect_all_routes();
-    const auto dumped = dump_kind(kind, view, deadline);
+    auto dumped = dump_kind(kind, view, deadline);
     if (!dumped || *dumped == Dumped::interrupted) return dumped;
   }
   return Dumped::complete;

@@ -27,11 +27,13 @@ struct overloaded : F... {
 template <class... F>
 overloaded(F...) -> overloaded<F...>;  // clang 14 does not deduce it by itself
 
-// ---- bytes ---------------------------------------------------------------------------------------
+// ---- bytes
+// ---------------------------------------------------------------------------------------
 
 std::string raw(Bytes bytes) {
   std::string out(bytes.size(), '\0');
-  std::transform(bytes.begin(), bytes.end(), out.begin(), [](std::byte b) { return std::to_integer<char>(b); });
+  std::transform(bytes.begin(), bytes.end(), out.begin(),
+                 [](std::byte b) { return std::to_integer<char>(b); });
   return out;
 }
 
@@ -54,19 +56,24 @@ std::optional<Message> parse(Bytes bytes) {
 }
 
 // The end of every decoder: what we understood, written again, must be the bytes that came. Lite
-// messages keep unknown fields (at any depth) and let the last of two arms win without a word; neither
-// survives this comparison, nor does any second spelling of a value. Our peers write canonical bytes.
+// messages keep unknown fields (at any depth) and let the last of two arms win without a word;
+// neither survives this comparison, nor does any second spelling of a value. Our peers write
+// canonical bytes.
 template <class Message>
 std::optional<Message> exactly(std::optional<Message> understood, Bytes bytes) {
   if (!understood) return std::nullopt;
   const std::vector<std::byte> canonical = encode(*understood);
-  if (!std::equal(canonical.begin(), canonical.end(), bytes.begin(), bytes.end())) return std::nullopt;
+  if (!std::equal(canonical.begin(), canonical.end(), bytes.begin(), bytes.end()))
+    return std::nullopt;
   return understood;
 }
 
-// ---- values, both ways ------------------------------------------------------------------------------
+// ---- values, both ways
+// ------------------------------------------------------------------------------
 
-void put(const Address& from, pb::Address* to) { to->set_bytes(raw(from.bytes())); }
+void put(const Address& from, pb::Address* to) {
+  to->set_bytes(raw(from.bytes()));
+}
 
 std::optional<Address> get(const pb::Address& from) {
   const auto address = Address::from_bytes(std::as_bytes(std::span(from.bytes())));
@@ -86,7 +93,9 @@ std::optional<Source> get(const pb::Source& from) {
   return Source::from_prefix(*address, from.length());
 }
 
-pb::Protocol put(Protocol from) { return from == Protocol::tcp ? pb::TCP : pb::UDP; }
+pb::Protocol put(Protocol from) {
+  return from == Protocol::tcp ? pb::TCP : pb::UDP;
+}
 
 // Protobuf enums are open: any int32 can arrive in one, so these switches have a last return.
 std::optional<Protocol> get(pb::Protocol from) {
@@ -97,35 +106,52 @@ std::optional<Protocol> get(pb::Protocol from) {
 
 std::optional<Verdict> get(pb::Verdict from) {
   switch (static_cast<int>(from)) {
-    case pb::OK: return Verdict::ok;
-    case pb::KERNEL_REFUSED: return Verdict::kernel_refused;
-    case pb::NO_FIREWALL: return Verdict::no_firewall;
-    case pb::NOT_UNICAST: return Verdict::not_unicast;
-    case pb::OWN_ADDRESS: return Verdict::own_address;
-    case pb::NEXT_HOP: return Verdict::next_hop;
-    case pb::SHARED_PREFIX: return Verdict::shared_prefix;
-    case pb::BAD_DURATION: return Verdict::bad_duration;
-    case pb::OVER_BUDGET: return Verdict::over_budget;
-    case pb::VIEW_UNKNOWN: return Verdict::view_unknown;
+    case pb::OK:
+      return Verdict::ok;
+    case pb::KERNEL_REFUSED:
+      return Verdict::kernel_refused;
+    case pb::NO_FIREWALL:
+      return Verdict::no_firewall;
+    case pb::NOT_UNICAST:
+      return Verdict::not_unicast;
+    case pb::OWN_ADDRESS:
+      return Verdict::own_address;
+    case pb::NEXT_HOP:
+      return Verdict::next_hop;
+    case pb::SHARED_PREFIX:
+      return Verdict::shared_prefix;
+    case pb::BAD_DURATION:
+      return Verdict::bad_duration;
+    case pb::OVER_BUDGET:
+      return Verdict::over_budget;
+    case pb::VIEW_UNKNOWN:
+      return Verdict::view_unknown;
   }
   return std::nullopt;
 }
 
 std::optional<ScanKind> get(pb::ScanKind from) {
   switch (static_cast<int>(from)) {
-    case pb::SYN_SCAN: return ScanKind::syn;
-    case pb::FIN_SCAN: return ScanKind::fin;
-    case pb::NULL_SCAN: return ScanKind::null;
-    case pb::XMAS_SCAN: return ScanKind::xmas;
-    case pb::ODD_FLAGS: return ScanKind::odd_flags;
-    case pb::UDP_SCAN: return ScanKind::udp;
+    case pb::SYN_SCAN:
+      return ScanKind::syn;
+    case pb::FIN_SCAN:
+      return ScanKind::fin;
+    case pb::NULL_SCAN:
+      return ScanKind::null;
+    case pb::XMAS_SCAN:
+      return ScanKind::xmas;
+    case pb::ODD_FLAGS:
+      return ScanKind::odd_flags;
+    case pb::UDP_SCAN:
+      return ScanKind::udp;
   }
   return std::nullopt;
 }
 
 static_assert(static_cast<int>(Verdict::view_unknown) == pb::VIEW_UNKNOWN &&
               static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
-static_assert(static_cast<int>(ScanKind::udp) == pb::UDP_SCAN && static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
+static_assert(static_cast<int>(ScanKind::udp) == pb::UDP_SCAN &&
+              static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
 
 std::optional<std::chrono::seconds> get_duration(std::uint64_t seconds) {
   if (seconds == 0 || seconds > static_cast<std::uint64_t>(kMaxBan.count())) return std::nullopt;
@@ -139,7 +165,8 @@ std::uint64_t count(T duration) {
 
 }  // namespace
 
-// ---- channel A ----------------------------------------------------------------------------------------
+// ---- channel A
+// ----------------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToEnforcer& message) {
   pb::ToEnforcer out;
@@ -170,11 +197,13 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
   return serialise(out);
 }
 
-static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes bytes, unsigned descriptors) {
+static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes bytes,
+                                                                       unsigned descriptors) {
   const auto in = parse<pb::ToEnforcer>(bytes);
   if (!in || descriptors != 0) return std::nullopt;
   switch (in->verb_case()) {
-    case pb::ToEnforcer::kAccept: return Accept{};
+    case pb::ToEnforcer::kAccept:
+      return Accept{};
     case pb::ToEnforcer::kBan: {
       const auto& m = in->ban();
       const auto source = get(m.source());
@@ -196,9 +225,12 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
       if (m.id() == 0 || !source || !remaining) return std::nullopt;
       return Restore{m.id(), *source, *remaining};
     }
-    case pb::ToEnforcer::kRestoreDone: return RestoreDone{};
-    case pb::ToEnforcer::kDropSensor: return DropSensor{};
-    case pb::ToEnforcer::VERB_NOT_SET: return std::nullopt;
+    case pb::ToEnforcer::kRestoreDone:
+      return RestoreDone{};
+    case pb::ToEnforcer::kDropSensor:
+      return DropSensor{};
+    case pb::ToEnforcer::VERB_NOT_SET:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -232,14 +264,17 @@ std::vector<std::byte> encode(const EnforcerToMonitor& message) {
                    lost->set_code(static_cast<std::uint32_t>(m.code));
                    lost->set_retry_in_ms(static_cast<std::uint32_t>(m.retry_in.count()));
                  },
-                 [&](const TableLost& m) { out.mutable_table_lost()->set_error(static_cast<std::uint32_t>(m.error)); },
+                 [&](const TableLost& m) {
+                   out.mutable_table_lost()->set_error(static_cast<std::uint32_t>(m.error));
+                 },
                  [&](const Lifted& m) { put(m.source, out.mutable_lifted()->mutable_source()); },
              },
              message);
   return serialise(out);
 }
 
-static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes bytes, unsigned descriptors) {
+static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes bytes,
+                                                                       unsigned descriptors) {
   const auto in = parse<pb::FromEnforcer>(bytes);
   if (!in) return std::nullopt;
   const bool carries_channel = in->verb_case() == pb::FromEnforcer::kSensorChannel;
@@ -259,12 +294,15 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       if (!source || m.seconds() > static_cast<std::uint64_t>(kMaxBan.count())) return std::nullopt;
       return Adopted{*source, std::chrono::seconds(m.seconds())};
     }
-    case pb::FromEnforcer::kAdoptedDone: return AdoptedDone{};
-    case pb::FromEnforcer::kSensorChannel: return SensorChannel{};
+    case pb::FromEnforcer::kAdoptedDone:
+      return AdoptedDone{};
+    case pb::FromEnforcer::kSensorChannel:
+      return SensorChannel{};
     case pb::FromEnforcer::kSensorLost: {
       const auto& m = in->sensor_lost();
       if (m.code() > 255 || m.retry_in_ms() > kMaxRetryMs) return std::nullopt;
-      return SensorLost{m.by_signal(), static_cast<std::int32_t>(m.code()), std::chrono::milliseconds(m.retry_in_ms())};
+      return SensorLost{m.by_signal(), static_cast<std::int32_t>(m.code()),
+                        std::chrono::milliseconds(m.retry_in_ms())};
     }
     case pb::FromEnforcer::kTableLost:
       if (in->table_lost().error() > kMaxErrno) return std::nullopt;
@@ -274,7 +312,8 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       if (!source) return std::nullopt;
       return Lifted{*source};
     }
-    case pb::FromEnforcer::VERB_NOT_SET: return std::nullopt;
+    case pb::FromEnforcer::VERB_NOT_SET:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -283,24 +322,28 @@ std::optional<EnforcerToMonitor> decode_enforcer_to_monitor(Bytes bytes, unsigne
   return exactly(understand_enforcer_to_monitor(bytes, descriptors), bytes);
 }
 
-// ---- channel B ----------------------------------------------------------------------------------------
+// ---- channel B
+// ----------------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToSensor& message) {
   pb::ToSensor out;
-  std::visit(overloaded{
-                 [&](const SensorConfig& m) {
-                   auto* config = out.mutable_config();
-                   config->set_scan_trigger(m.scan_trigger);
-                   config->set_scan_window_seconds(count(m.scan_window));
-                   config->set_max_sources(m.max_sources);
-                   for (const std::string& name : m.interfaces) config->add_interfaces(name);
-                 },
-             },
-             message);
+  std::visit(
+      overloaded{
+          [&](const SensorConfig& m) {
+            auto* config = out.mutable_config();
+            config->set_scan_trigger(m.scan_trigger);
+            config->set_scan_window_seconds(count(m.scan_window));
+            config->set_max_sources(m.max_sources);
+            for (const std::string& name : m.interfaces)
+              config->add_interfaces(name);
+          },
+      },
+      message);
   return serialise(out);
 }
 
-static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes, unsigned descriptors) {
+static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes,
+                                                                   unsigned descriptors) {
   const auto in = parse<pb::ToSensor>(bytes);
   if (!in || descriptors != 0 || in->verb_case() != pb::ToSensor::kConfig) return std::nullopt;
   const auto& m = in->config();
@@ -311,7 +354,8 @@ static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes, 
   SensorConfig config{m.scan_trigger(), *window, m.max_sources(), {}};
   for (const std::string& name : m.interfaces()) {
     if (name.empty() || name.size() > kInterfaceNameSize) return std::nullopt;
-    if (!std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; })) return std::nullopt;
+    if (!std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+      return std::nullopt;
     config.interfaces.push_back(name);
   }
   return config;
@@ -341,18 +385,21 @@ std::vector<std::byte> encode(const SensorToMonitor& message) {
                  },
                  [&](const SensorCounters& m) {
                    auto* counters = out.mutable_counters();
-                   for (const std::uint64_t value : m.values) counters->add_values(value);
+                   for (const std::uint64_t value : m.values)
+                     counters->add_values(value);
                  },
              },
              message);
   return serialise(out);
 }
 
-static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes, unsigned descriptors) {
+static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
+                                                                   unsigned descriptors) {
   const auto in = parse<pb::FromSensor>(bytes);
   if (!in || descriptors != 0) return std::nullopt;
   switch (in->verb_case()) {
-    case pb::FromSensor::kReady: return SensorReady{};
+    case pb::FromSensor::kReady:
+      return SensorReady{};
     case pb::FromSensor::kDetection: {
       const auto& m = in->detection();
       const auto source = get(m.source());
@@ -362,9 +409,11 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes, 
       const auto port = Port::make(m.port());
       const auto kind = get(m.kind());
       if (!source || !address || !target || !protocol || !port || !kind) return std::nullopt;
-      if (!source->prefix().contains(*address) || target->is_v4() != address->is_v4()) return std::nullopt;
+      if (!source->prefix().contains(*address) || target->is_v4() != address->is_v4())
+        return std::nullopt;
       if ((*kind == ScanKind::udp) != (*protocol == Protocol::udp)) return std::nullopt;
-      if (m.tcp_flags() > 255 || (*protocol == Protocol::udp && m.tcp_flags() != 0)) return std::nullopt;
+      if (m.tcp_flags() > 255 || (*protocol == Protocol::udp && m.tcp_flags() != 0))
+        return std::nullopt;
       if (m.distinct_ports() == 0 || m.distinct_ports() > kMaxTrigger) return std::nullopt;
       return Detection{.source = *source,
                        .address = *address,
@@ -382,7 +431,8 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes, 
       if (in->counters().values_size() != static_cast<int>(kSensorCounters)) return std::nullopt;
       return SensorCounters{{in->counters().values().begin(), in->counters().values().end()}};
     }
-    case pb::FromSensor::VERB_NOT_SET: return std::nullopt;
+    case pb::FromSensor::VERB_NOT_SET:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -391,7 +441,8 @@ std::optional<SensorToMonitor> decode_sensor_to_monitor(Bytes bytes, unsigned de
   return exactly(understand_sensor_to_monitor(bytes, descriptors), bytes);
 }
 
-// ---- channel C ----------------------------------------------------------------------------------------
+// ---- channel C
+// ----------------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const ControlRequest& message) {
   pb::ToMonitor out;
@@ -411,24 +462,25 @@ std::optional<ControlRequest> decode_control_request(Bytes bytes, unsigned descr
 
 std::vector<std::byte> encode(const ControlReply& message) {
   pb::FromMonitor out;
-  std::visit(overloaded{
-                 [&](const StatusReply& m) {
-                   auto* status = out.mutable_status();
-                   status->set_active(m.active);
-                   status->set_observing(m.observing);
-                   status->set_firewall(m.firewall);
-                   status->set_enforced(m.enforced);
-                   status->set_pending(m.pending);
-                   status->set_failed(m.failed);
-                   status->set_sensor_restarts(m.sensor_restarts);
-                   for (const NamedCount& c : m.counters) {
-                     auto* counter = status->add_counters();
-                     counter->set_name(c.name);
-                     counter->set_value(c.value);
-                   }
-                 },
-             },
-             message);
+  std::visit(
+      overloaded{
+          [&](const StatusReply& m) {
+            auto* status = out.mutable_status();
+            status->set_active(m.active);
+            status->set_observing(m.observing);
+            status->set_firewall(m.firewall);
+            status->set_enforced(m.enforced);
+            status->set_pending(m.pending);
+            status->set_failed(m.failed);
+            status->set_sensor_restarts(m.sensor_restarts);
+            for (const NamedCount& c : m.counters) {
+              auto* counter = status->add_counters();
+              counter->set_name(c.name);
+              counter->set_value(c.value);
+            }
+          },
+      },
+      message);
   return serialise(out);
 }
 
@@ -450,9 +502,12 @@ static std::optional<ControlReply> understand_control_reply(Bytes bytes, unsigne
                     .failed = m.failed(),
                     .sensor_restarts = m.sensor_restarts(),
                     .counters = {}};
-  const auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  const auto word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
   for (const auto& c : m.counters()) {
-    if (c.name().empty() || c.name().size() > kMaxCounterName || !std::all_of(c.name().begin(), c.name().end(), word)) {
+    if (c.name().empty() || c.name().size() > kMaxCounterName ||
+        !std::all_of(c.name().begin(), c.name().end(), word)) {
       return std::nullopt;
     }
     reply.counters.push_back({c.name(), c.value()});

@@ -20,7 +20,8 @@ std::vector<std::byte> encode(const SensorToMonitor& message);
 std::vector<std::byte> encode(const ControlRequest& message);
 std::vector<std::byte> encode(const ControlReply& message);
 
-// `descriptors` is how many came with the message (0 or 1); a verb that expects another number is refused.
+// `descriptors` is how many came with the message (0 or 1); a verb that expects another number is
+// refused.
 std::optional<MonitorToEnforcer> decode_monitor_to_enforcer(Bytes bytes, unsigned descriptors);
 std::optional<EnforcerToMonitor> decode_enforcer_to_monitor(Bytes bytes, unsigned descriptors);
 std::optional<MonitorToSensor> decode_monitor_to_sensor(Bytes bytes, unsigned descriptors);

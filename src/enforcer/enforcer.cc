@@ -20,7 +20,8 @@ constexpr std::chrono::seconds kLongLife{60};
 // Somebody who removes our table in a loop does not make us run nft in a tight one.
 constexpr std::chrono::milliseconds kTableInterval{100};
 
-// How long the monitor may leave its channel full. It reads before it writes, so this is a stuck one.
+// How long the monitor may leave its channel full. It reads before it writes, so this is a stuck
+// one.
 constexpr int kStuckMilliseconds = 5000;
 
 }  // namespace
@@ -30,17 +31,23 @@ std::chrono::milliseconds Backoff::next(Clock::duration lived) {
   return wait_;
 }
 
-// ---- channel A ---------------------------------------------------------------------------------------
+// ---- channel A
+// ---------------------------------------------------------------------------------------
 
 void Enforcer::on_monitor() {
   for (;;) {
     const auto received = parts_.monitor.receive();
     switch (received.got) {
-      case Channel::Got::nothing: return;
-      // The launcher sees the monitor's end and stops everything; there is nothing left to listen to.
-      case Channel::Got::closed: return parts_.loop.stop(kExitOk);
-      case Channel::Got::malformed: fatal("the monitor sent a malformed message: stopping");
-      case Channel::Got::message: break;
+      case Channel::Got::nothing:
+        return;
+      // The launcher sees the monitor's end and stops everything; there is nothing left to listen
+      // to.
+      case Channel::Got::closed:
+        return parts_.loop.stop(kExitOk);
+      case Channel::Got::malformed:
+        fatal("the monitor sent a malformed message: stopping");
+      case Channel::Got::message:
+        break;
     }
     const auto message = decode_monitor_to_enforcer(received.bytes, received.fd ? 1 : 0);
     if (!message) fatal("the monitor sent an invalid message: stopping");
@@ -60,7 +67,8 @@ void Enforcer::handle(const Accept&) {
   }
 }
 
-// A hostile monitor gains by this: bans of sources that the guard lets through, at the budget's rate.
+// A hostile monitor gains by this: bans of sources that the guard lets through, at the budget's
+// rate.
 void Enforcer::handle(const Ban& ban) {
   if (!budget_.spend(Clock::now())) return tell(Outcome{ban.id, Verdict::over_budget, 0});
   tell(place(ban.id, ban.source, ban.duration));
@@ -70,12 +78,14 @@ void Enforcer::handle(const Ban& ban) {
 void Enforcer::handle(const Unban& unban) {
   if (parts_.firewall == nullptr) return tell(Outcome{unban.id, Verdict::no_firewall, 0});
   const auto done = parts_.firewall->unban(unban.source);
-  tell(done ? Outcome{unban.id, Verdict::ok, 0} : Outcome{unban.id, Verdict::kernel_refused, done.error().code});
+  tell(done ? Outcome{unban.id, Verdict::ok, 0}
+            : Outcome{unban.id, Verdict::kernel_refused, done.error().code});
 }
 
 // By this: what Ban gives, faster, for a minute after each new table, up to the sets' size.
 void Enforcer::handle(const Restore& restore) {
-  if (++restored_ > kRestoreLimit) fatal("the monitor restored more than the sets can hold: stopping");
+  if (++restored_ > kRestoreLimit)
+    fatal("the monitor restored more than the sets can hold: stopping");
   tell(place(restore.id, restore.source, restore.remaining));
 }
 
@@ -87,7 +97,9 @@ void Enforcer::handle(const RestoreDone&) {
 }
 
 // By this: to restart the sensor, which it could also ignore.
-void Enforcer::handle(const DropSensor&) { ask(LauncherOp::kill_sensor); }
+void Enforcer::handle(const DropSensor&) {
+  ask(LauncherOp::kill_sensor);
+}
 
 Outcome Enforcer::place(std::uint64_t id, const Source& source, std::chrono::seconds duration) {
   if (parts_.firewall == nullptr) return {id, Verdict::no_firewall, 0};
@@ -102,20 +114,25 @@ void Enforcer::tell(const EnforcerToMonitor& message, int passed) {
   const auto bytes = encode(message);
   for (;;) {
     switch (parts_.monitor.send(bytes, passed)) {
-      case Channel::Sent::ok: return;
-      case Channel::Sent::closed: return parts_.loop.stop(kExitOk);
-      case Channel::Sent::full: break;
+      case Channel::Sent::ok:
+        return;
+      case Channel::Sent::closed:
+        return parts_.loop.stop(kExitOk);
+      case Channel::Sent::full:
+        break;
     }
     pollfd polled{parts_.monitor.fd(), POLLOUT, 0};
     if (poll(&polled, 1, kStuckMilliseconds) == 0) fatal("the monitor does not read: stopping");
   }
 }
 
-// ---- the table -----------------------------------------------------------------------------------------
+// ---- the table
+// -----------------------------------------------------------------------------------------
 
 void Enforcer::load_table() {
   loading_ = true;
-  // What is reported from here until nft has ended is mostly our own doing: read it then, and count.
+  // What is reported from here until nft has ended is mostly our own doing: read it then, and
+  // count.
   parts_.loop.unwatch(parts_.table_events);
   last_load_ = Clock::now();
   ask(LauncherOp::load_ruleset);
@@ -132,7 +149,8 @@ void Enforcer::table_loaded(bool ok, std::int32_t code) {
     if (touched_meanwhile) load_table_after(kTableInterval);
     return;
   }
-  if (!made_once_) fatal("nft could not make the table inet portsentry (status " + std::to_string(code) + ")");
+  if (!made_once_)
+    fatal("nft could not make the table inet portsentry (status " + std::to_string(code) + ")");
   tell(TableLost{code});
   load_table_after(table_backoff_.next({}));
 }
@@ -160,7 +178,8 @@ void Enforcer::announce_table() {
   if (!again && parts_.firewall != nullptr) {
     const auto held = parts_.firewall->list();
     if (!held) fatal("the bans of an earlier run cannot be listed: " + held.error().what);
-    for (const Held& ban : *held) tell(Adopted{ban.source, std::min<std::chrono::seconds>(ban.remaining, kMaxBan)});
+    for (const Held& ban : *held)
+      tell(Adopted{ban.source, std::min<std::chrono::seconds>(ban.remaining, kMaxBan)});
   }
   tell(AdoptedDone{});
 }
@@ -177,11 +196,13 @@ void Enforcer::watch_table() {
 // True when the table must be made again. A single ban that was ended by hand is left ended.
 bool Enforcer::look_at_table(unsigned expected) {
   if (parts_.table_touched(expected)) return true;
-  for (const Source& source : parts_.lifted()) tell(Lifted{source});
+  for (const Source& source : parts_.lifted())
+    tell(Lifted{source});
   return false;
 }
 
-// ---- the launcher ------------------------------------------------------------------------------------------
+// ---- the launcher
+// ------------------------------------------------------------------------------------------
 
 void Enforcer::ask(LauncherOp op) {
   const LauncherRequest request{op};
@@ -201,8 +222,12 @@ void Enforcer::on_launcher() {
     }
     std::memcpy(&event, received.bytes.data(), sizeof(event));
     switch (event.kind) {
-      case LauncherEventKind::sensor_started: sensor_started(received.fd.get()); continue;
-      case LauncherEventKind::sensor_ended: sensor_ended(event); continue;
+      case LauncherEventKind::sensor_started:
+        sensor_started(received.fd.get());
+        continue;
+      case LauncherEventKind::sensor_ended:
+        sensor_ended(event);
+        continue;
       case LauncherEventKind::ruleset_loaded:
         table_loaded(event.by_signal == 0 && event.code == 0, event.code);
         continue;

@@ -1,6 +1,6 @@
-// The half of the root program that listens to the monitor and can make nothing: no process, no file,
-// no socket. It judges every request by itself (guard.h), changes elements of our own sets (nft.h),
-// keeps the table alive, and asks its other half for sensors.
+// The half of the root program that listens to the monitor and can make nothing: no process, no
+// file, no socket. It judges every request by itself (guard.h), changes elements of our own sets
+// (nft.h), keeps the table alive, and asks its other half for sensors.
 #pragma once
 
 #include <chrono>
@@ -19,8 +19,8 @@
 
 namespace portsentry::enforcer {
 
-// How long the next start of what just failed waits: 0.1 s, doubling to 30 s; what lived for a minute
-// starts the count again. Pure.
+// How long the next start of what just failed waits: 0.1 s, doubling to 30 s; what lived for a
+// minute starts the count again. Pure.
 class Backoff {
  public:
   std::chrono::milliseconds next(Clock::duration lived);
@@ -33,11 +33,11 @@ class Enforcer {
  public:
   struct Parts {
     EventLoop& loop;
-    Channel& monitor;   // channel A
-    Channel& launcher;  // the struct link
-    Firewall* firewall;  // null: FIREWALL="none" or observe mode
+    Channel& monitor;                        // channel A
+    Channel& launcher;                       // the struct link
+    Firewall* firewall;                      // null: FIREWALL="none" or observe mode
     std::function<const LocalView*()> view;  // null when this host's own view is unknown
-    int table_events = -1;                   // readable when nf_tables changed; -1 without a firewall
+    int table_events = -1;  // readable when nf_tables changed; -1 without a firewall
     // NftEvents::our_table_touched; an overrun counts as touched.
     std::function<bool(unsigned expected)> table_touched;
     std::function<std::vector<Source>()> lifted;  // NftEvents::lifted
@@ -66,7 +66,8 @@ class Enforcer {
   void start_sensor();
   void sensor_started(int channel);
   void sensor_ended(const LauncherEvent& event);
-  [[nodiscard]] Outcome place(std::uint64_t id, const Source& source, std::chrono::seconds duration);
+  [[nodiscard]] Outcome place(std::uint64_t id, const Source& source,
+                              std::chrono::seconds duration);
   void tell(const EnforcerToMonitor& message, int passed = -1);
   void ask(LauncherOp op);
 

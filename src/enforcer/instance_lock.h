@@ -1,6 +1,7 @@
 // One instance per network namespace. Two witnesses, because neither alone sees everything:
-// a byte of /run/portsentry/lock (its offset is the namespace's inode number), and an abstract socket
-// name, which belongs to the network namespace even where /run is private to a mount namespace.
+// a byte of /run/portsentry/lock (its offset is the namespace's inode number), and an abstract
+// socket name, which belongs to the network namespace even where /run is private to a mount
+// namespace.
 #pragma once
 
 #include <string>

@@ -35,8 +35,10 @@ std::string how_it_ended(int status) {
 UniqueFd open_signals() {
   sigset_t handled;
   sigemptyset(&handled);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&handled, signal);
-  if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0) fatal(Error::from_errno("sigprocmask", errno).what);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
+    sigaddset(&handled, signal);
+  if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0)
+    fatal(Error::from_errno("sigprocmask", errno).what);
   UniqueFd fd(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) fatal(Error::from_errno("signalfd", errno).what);
   return fd;
@@ -52,8 +54,10 @@ int Launcher::run() {
   }
   while (!exit_code_) {
     // poll(2) skips the link's -1 once the other half is gone.
-    std::array<pollfd, 2> polled{{{signals_.get(), POLLIN, 0}, {link_ ? link_->fd() : -1, POLLIN, 0}}};
-    if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) fatal(Error::from_errno("poll", errno).what);
+    std::array<pollfd, 2> polled{
+        {{signals_.get(), POLLIN, 0}, {link_ ? link_->fd() : -1, POLLIN, 0}}};
+    if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR)
+      fatal(Error::from_errno("poll", errno).what);
     // Signals first: a child that died explains why its channel closed.
     if (polled[0].revents != 0) on_signal();
     if (!exit_code_ && polled[1].revents != 0) on_request();
@@ -70,11 +74,12 @@ Result<void> Launcher::start() {
   if (!link) return link.error();
   if (!channel_a) return channel_a.error();
 
-  const auto enforcer = spawn({.role = role(RoleId::enforcer),
-                               .account = {},
-                               .binary = prepared_.enforcer_binary.get(),
-                               .arguments = {"--enforcer", prepared_.nft_binary ? "nftables" : "none"},
-                               .descriptors = {{channel_a->first.get(), 3}, {link->second.get(), 4}}});
+  const auto enforcer =
+      spawn({.role = role(RoleId::enforcer),
+             .account = {},
+             .binary = prepared_.enforcer_binary.get(),
+             .arguments = {"--enforcer", prepared_.nft_binary ? "nftables" : "none"},
+             .descriptors = {{channel_a->first.get(), 3}, {link->second.get(), 4}}});
   if (!enforcer) return enforcer.error();
   children_[RoleId::enforcer] = *enforcer;
 
@@ -92,8 +97,9 @@ Result<void> Launcher::start() {
   children_[RoleId::monitor] = *monitor;
 
   // What only these two were started with leaves this process: a later sensor needs none of it.
-  for (UniqueFd* done : {&prepared_.enforcer_binary, &prepared_.monitor_binary, &prepared_.config, &prepared_.ignore,
-                         &prepared_.control, &prepared_.history, &prepared_.blocked}) {
+  for (UniqueFd* done :
+       {&prepared_.enforcer_binary, &prepared_.monitor_binary, &prepared_.config, &prepared_.ignore,
+        &prepared_.control, &prepared_.history, &prepared_.blocked}) {
     done->reset();
   }
   link_.emplace(std::move(link->first));
@@ -113,9 +119,14 @@ void Launcher::on_signal() {
           exit_code_ = kExitOk;
         }
         break;
-      case SIGHUP: complain("SIGHUP: this version cannot reload; restart it instead"); break;
-      case SIGCHLD: reap(); break;
-      default: break;
+      case SIGHUP:
+        complain("SIGHUP: this version cannot reload; restart it instead");
+        break;
+      case SIGCHLD:
+        reap();
+        break;
+      default:
+        break;
     }
   }
 }
@@ -134,27 +145,32 @@ void Launcher::reap() {
 }
 
 void Launcher::child_ended(RoleId id, int status) {
-  const LauncherEvent event{.kind = id == RoleId::nft ? LauncherEventKind::ruleset_loaded : LauncherEventKind::sensor_ended,
+  const LauncherEvent event{.kind = id == RoleId::nft ? LauncherEventKind::ruleset_loaded
+                                                      : LauncherEventKind::sensor_ended,
                             .by_signal = WIFSIGNALED(status) ? 1U : 0U,
                             .code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)};
   switch (id) {
     case RoleId::sensor:
-    case RoleId::nft: return tell(event);  // the monitor logs the one, the enforcer acts on the other
+    case RoleId::nft:
+      return tell(event);  // the monitor logs the one, the enforcer acts on the other
     case RoleId::monitor:
-    case RoleId::enforcer: break;
+    case RoleId::enforcer:
+      break;
   }
   if (stopping_) return;
-  if (id == RoleId::enforcer && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk && children_.contains(RoleId::monitor)) {
+  if (id == RoleId::enforcer && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk &&
+      children_.contains(RoleId::monitor)) {
     // It saw the monitor's channel close. The monitor is ending, and its own status says why; the
     // signal changes nothing about that, and ends one that only closed its channel.
     return kill_child(RoleId::monitor, SIGKILL);
   }
-  // The monitor has said itself what is wrong with the configuration.
-  const bool refused = id == RoleId::monitor && WIFEXITED(status) && WEXITSTATUS(status) == kExitConfig;
-  if (!refused) {
-    complain(std::string(role(id).title) + " " + how_it_ended(status) + ": stopping; bans in the kernel stay");
-  }
-  fail(refused ? kExitConfig : kExitRuntime);
+  // 77 and 78: the child has said itself what is missing or wrong, and starting again would not
+  // help.
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kExitRuntime;
+  if (code == kExitPrivilege || code == kExitConfig) return fail(code);
+  complain(std::string(role(id).title) + " " + how_it_ended(status) +
+           ": stopping; bans in the kernel stay");
+  fail(kExitRuntime);
 }
 
 void Launcher::on_request() {
@@ -166,15 +182,19 @@ void Launcher::on_request() {
     return;
   }
   LauncherRequest request{};
-  if (received.got == Channel::Got::malformed || received.fd || received.bytes.size() != sizeof(request)) {
+  if (received.got == Channel::Got::malformed || received.fd ||
+      received.bytes.size() != sizeof(request)) {
     complain("the enforcer half sent a malformed request: stopping");
     return fail(kExitRuntime);
   }
   std::memcpy(&request, received.bytes.data(), sizeof(request));
   switch (request.op) {
-    case LauncherOp::spawn_sensor: return spawn_sensor();
-    case LauncherOp::kill_sensor: return kill_child(RoleId::sensor, SIGKILL);
-    case LauncherOp::load_ruleset: return load_ruleset();
+    case LauncherOp::spawn_sensor:
+      return spawn_sensor();
+    case LauncherOp::kill_sensor:
+      return kill_child(RoleId::sensor, SIGKILL);
+    case LauncherOp::load_ruleset:
+      return load_ruleset();
   }
   complain("the enforcer half sent an unknown request: stopping");
   fail(kExitRuntime);
@@ -187,11 +207,12 @@ void Launcher::spawn_sensor() {
   }
   auto channel_b = Channel::make_pair();
   if (!channel_b) return tell({LauncherEventKind::sensor_ended, 0, kExitRuntime});
-  const auto sensor = spawn({.role = role(RoleId::sensor),
-                             .account = prepared_.sensor_account,
-                             .binary = prepared_.sensor_binary.get(),
-                             .arguments = {},
-                             .descriptors = {{channel_b->second.get(), 3}, {prepared_.ports.get(), 4}}});
+  const auto sensor =
+      spawn({.role = role(RoleId::sensor),
+             .account = prepared_.sensor_account,
+             .binary = prepared_.sensor_binary.get(),
+             .arguments = {},
+             .descriptors = {{channel_b->second.get(), 3}, {prepared_.ports.get(), 4}}});
   if (!sensor) {
     complain(sensor.error().what);
     return tell({LauncherEventKind::sensor_ended, 0, kExitRuntime});
@@ -206,7 +227,8 @@ void Launcher::load_ruleset() {
     complain(error.what);
     tell({LauncherEventKind::ruleset_loaded, 0, kExitRuntime});
   };
-  if (!prepared_.nft_binary || children_.contains(RoleId::nft)) return refuse(Error{"nft cannot be run now"});
+  if (!prepared_.nft_binary || children_.contains(RoleId::nft))
+    return refuse(Error{"nft cannot be run now"});
   const auto text = sealed_copy("ruleset", std::as_bytes(std::span(kRuleset)));
   if (!text) return refuse(text.error());
   if (lseek(text->get(), 0, SEEK_SET) != 0) return refuse(Error::from_errno("lseek", errno));
@@ -242,17 +264,21 @@ void Launcher::finish() {
   // After a failure nobody is waited for. After SIGTERM the monitor ends first, by itself; its end
   // closes channels A and B, which ends enforcer and sensor.
   if (!stopping_) {
-    for (const auto& [id, pid] : children_) kill(pid, SIGKILL);
+    for (const auto& [id, pid] : children_)
+      kill(pid, SIGKILL);
   }
   const bool was_stopping = stopping_;
   stopping_ = true;  // from here on a child's end is no news
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (!children_.empty()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) {
       if (was_stopping) complain("somebody did not stop in time and is killed");
-      for (const auto& [id, pid] : children_) kill(pid, SIGKILL);
-      for (const auto& [id, pid] : children_) waitpid(pid, nullptr, 0);
+      for (const auto& [id, pid] : children_)
+        kill(pid, SIGKILL);
+      for (const auto& [id, pid] : children_)
+        waitpid(pid, nullptr, 0);
       children_.clear();
       break;
     }

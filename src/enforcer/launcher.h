@@ -1,5 +1,5 @@
-// The half of the root program that can make processes but hears nobody except its other half and the
-// kernel. Parent of all; fork, exec, open; nothing else.
+// The half of the root program that can make processes but hears nobody except its other half and
+// the kernel. Parent of all; fork, exec, open; nothing else.
 #pragma once
 
 #include <sys/types.h>

@@ -1,6 +1,6 @@
 // Between the two halves of the root program: one fixed-size struct each way over a SEQPACKET pair.
-// The launcher understands nothing else and hears nobody else. There is no pointer, no length and no
-// text in it: the worst that a captured enforcer half can ask is written in LauncherOp.
+// The launcher understands nothing else and hears nobody else. There is no pointer, no length and
+// no text in it: the worst that a captured enforcer half can ask is written in LauncherOp.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace portsentry::enforcer {
 enum class LauncherOp : std::uint32_t {
   spawn_sensor = 1,  // refused while one is running
   kill_sensor = 2,   // SIGKILL; answered by sensor_ended
-  load_ruleset = 3,  // run nft(8) on the text compiled into this binary; refused while one is running
+  load_ruleset =
+      3,  // run nft(8) on the text compiled into this binary; refused while one is running
 };
 
 struct LauncherRequest {

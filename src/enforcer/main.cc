@@ -37,10 +37,16 @@ int run(const std::vector<std::string_view>& arguments) {
     return kExitUsage;
   }
   switch (options->action) {
-    case Options::Action::help: say(usage()); return kExitOk;
-    case Options::Action::version: say(std::string("portsentryd ") + kVersion + "\n"); return kExitOk;
-    case Options::Action::check: return check(options->config);
-    case Options::Action::serve: return serve(options->config);
+    case Options::Action::help:
+      say(usage());
+      return kExitOk;
+    case Options::Action::version:
+      say(std::string("portsentryd ") + kVersion + "\n");
+      return kExitOk;
+    case Options::Action::check:
+      return check(options->config);
+    case Options::Action::serve:
+      return serve(options->config);
   }
   return kExitUsage;
 }

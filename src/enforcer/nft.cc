@@ -72,8 +72,8 @@ Error no_memory() {
   return Error::from_errno("build a netlink request", ENOMEM);
 }
 
-// The library wants the header in front of the payload, where it was: our reader has checked that the
-// whole message lies inside the datagram.
+// The library wants the header in front of the payload, where it was: our reader has checked that
+// the whole message lies inside the datagram.
 const nlmsghdr* header_of(const NetlinkMessage& message) {
   return reinterpret_cast<const nlmsghdr*>(message.payload.data() - sizeof(nlmsghdr));  // NOLINT
 }
@@ -318,13 +318,12 @@ bool Nft::table_exists() {
   }
 }
 
-// ---- Events
-// ------------------------------------------------------------------------------------------
+// ---- Events --------------------------------------------------------------------------------
 
 namespace {
 
-// Which of our bans a "set element deleted" event ends. Only a hand has a port: what the kernel itself
-// removes, because its time is over, is no news.
+// Which of our bans a "set element deleted" event ends. Only a hand has a port: what the kernel
+// itself removes, because its time is over, is no news.
 void read_lifted(const NetlinkMessage& message, std::vector<Source>& lifted) {
   ByteReader reader(message.payload);
   const auto general = take_host<nfgenmsg>(reader);
@@ -338,7 +337,8 @@ void read_lifted(const NetlinkMessage& message, std::vector<Source>& lifted) {
   if (name != kBan4 && name != kBan6 && name != kBan6Net) return;
   std::vector<Held> gone;
   read_elements(header, name, gone);
-  for (const Held& held : gone) lifted.push_back(held.source);
+  for (const Held& held : gone)
+    lifted.push_back(held.source);
 }
 
 }  // namespace

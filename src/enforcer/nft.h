@@ -96,8 +96,8 @@ class NftEvents {
   // loaded: 0.
   Result<bool> our_table_touched(unsigned expected = 0);
 
-  // The bans that somebody ended by hand, as the last call saw. To be ignored when it said true: then
-  // everything is put back.
+  // The bans that somebody ended by hand, as the last call saw. To be ignored when it said true:
+  // then everything is put back.
   [[nodiscard]] const std::vector<Source>& lifted() const { return lifted_; }
 
  private:

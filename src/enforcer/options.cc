@@ -35,7 +35,8 @@ std::string_view usage() {
          "       portsentryd -V | -h        version, this help\n"
          "\n"
          "FILE is /etc/portsentry/portsentry.conf unless given.\n"
-         "Exit status: 0 ok, 1 run-time failure, 2 usage, 77 missing privilege, 78 configuration.\n";
+         "Exit status: 0 ok, 1 run-time failure, 2 usage, 77 missing privilege, 78 "
+         "configuration.\n";
 }
 
 }  // namespace portsentry::enforcer

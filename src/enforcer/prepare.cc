@@ -35,25 +35,31 @@ void require(const Result<void>& result, int code) {
 }
 
 void require_privilege() {
-  if (geteuid() != 0) fatal("must be started as root (its processes then give root up)", kExitPrivilege);
-  if (capng_get_caps_process() != 0) fatal("cannot read this process's capabilities", kExitPrivilege);
+  if (geteuid() != 0)
+    fatal("must be started as root (its processes then give root up)", kExitPrivilege);
+  if (capng_get_caps_process() != 0)
+    fatal("cannot read this process's capabilities", kExitPrivilege);
   std::string missing;
   for (const int capability : launcher_capabilities()) {
     if (capng_have_capability(CAPNG_EFFECTIVE, static_cast<unsigned>(capability)) != 0) continue;
     std::string name = capng_capability_to_name(static_cast<unsigned>(capability));
-    for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    for (char& c : name)
+      c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     missing += (missing.empty() ? "CAP_" : ", CAP_") + name;
   }
-  if (!missing.empty()) fatal("missing " + missing + " (in a container, add it to the capabilities)", kExitPrivilege);
+  if (!missing.empty())
+    fatal("missing " + missing + " (in a container, add it to the capabilities)", kExitPrivilege);
 }
 
-// From here on this process has what launching takes and nothing else, in the bounding set too: what
-// it executes can never have more.
+// From here on this process has what launching takes and nothing else, in the bounding set too:
+// what it executes can never have more.
 void keep_launcher_capabilities() {
   capng_clear(CAPNG_SELECT_ALL);
   for (const int capability : launcher_capabilities()) {
-    const auto types = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET);
-    if (capng_update(CAPNG_ADD, types, static_cast<unsigned>(capability)) != 0) fatal("capabilities: update failed");
+    const auto types =
+        static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET);
+    if (capng_update(CAPNG_ADD, types, static_cast<unsigned>(capability)) != 0)
+      fatal("capabilities: update failed");
   }
   if (capng_apply(CAPNG_SELECT_ALL) != 0) fatal("capabilities: cannot be reduced");
 }
@@ -72,7 +78,8 @@ UniqueFd append_or_null(std::string_view key, const std::string& path) {
 }
 
 void print(const std::vector<Finding>& findings) {
-  for (const Finding& finding : findings) complain(finding.print());
+  for (const Finding& finding : findings)
+    complain(finding.print());
 }
 
 std::string read_ignore_file(const Config& config, bool strict) {
@@ -132,7 +139,8 @@ Ready prepare(const std::string& config_path) {
 
   const std::string ignore = read_ignore_file(config, true);
   require(make_directory(kLibDirectory, 0755, 0, 0), kExitRuntime);
-  require(make_directory(kMonitorDirectory, 0700, p.monitor_account.uid, p.monitor_account.gid), kExitRuntime);
+  require(make_directory(kMonitorDirectory, 0700, p.monitor_account.uid, p.monitor_account.gid),
+          kExitRuntime);
   p.history = append_or_null("HISTORY_FILE", config.history_file);
   p.blocked = append_or_null("BLOCKED_FILE", config.blocked_file);
   p.config = seal_text("config", text);
@@ -149,7 +157,8 @@ int check(const std::string& config_path) {
   const ConfigReading reading = read_config(*text, config_path);
   print(reading.findings);
   const auto warn_of_owner = [](const std::string& path) {
-    if (const std::string why = distrust(path); !why.empty()) complain("warning: " + why + ": the daemon will refuse it");
+    if (const std::string why = distrust(path); !why.empty())
+      complain("warning: " + why + ": the daemon will refuse it");
   };
   warn_of_owner(config_path);
   bool good = reading.passes_check();
@@ -161,13 +170,15 @@ int check(const std::string& config_path) {
     const UniqueFd config_copy = seal_text("config", *text);
     const UniqueFd ignore_copy = seal_text("ignore", ignore);
     const UniqueFd binary = require(open_binary(role(RoleId::monitor)), kExitRuntime);
-    const auto child = spawn_check({.role = role(RoleId::monitor),
-                                    .account = {},
-                                    .binary = binary.get(),
-                                    .arguments = {"-t", config_path, reading.config.ignore_file},
-                                    .descriptors = {{config_copy.get(), 4}, {ignore_copy.get(), 5}}});
+    const auto child =
+        spawn_check({.role = role(RoleId::monitor),
+                     .account = {},
+                     .binary = binary.get(),
+                     .arguments = {"-t", config_path, reading.config.ignore_file},
+                     .descriptors = {{config_copy.get(), 4}, {ignore_copy.get(), 5}}});
     int status = 0;
-    if (!child || waitpid(*child, &status, 0) != *child) fatal("portsentry-monitor -t cannot be run");
+    if (!child || waitpid(*child, &status, 0) != *child)
+      fatal("portsentry-monitor -t cannot be run");
     good = good && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk;
   }
   complain(config_path + (good ? ": ok" : ": has errors"));

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <pwd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,16 +22,19 @@ constexpr std::array kEnforcerCapabilities{CAP_NET_ADMIN};
 constexpr std::array kSensorCapabilities{CAP_NET_RAW, CAP_NET_BIND_SERVICE};
 constexpr std::array kNftCapabilities{CAP_NET_ADMIN};
 constexpr std::array kLauncherCapabilities{
-    CAP_SETUID, CAP_SETGID, CAP_SETPCAP,  // give a child its user and take its capabilities
+    CAP_SETUID,    CAP_SETGID,
+    CAP_SETPCAP,                          // give a child its user and take its capabilities
     CAP_KILL,                             // stop children of another user
     CAP_NET_ADMIN,                        // to hand to enforcer and nft
-    CAP_NET_RAW, CAP_NET_BIND_SERVICE,    // to hand to the sensor
+    CAP_NET_RAW,   CAP_NET_BIND_SERVICE,  // to hand to the sensor
 };
 
 constexpr std::array kRoles{
-    Role{RoleId::enforcer, "portsentryd: enforcer", "portsentryd", "root", kEnforcerCapabilities, false},
+    Role{RoleId::enforcer, "portsentryd: enforcer", "portsentryd", "root", kEnforcerCapabilities,
+         false},
     Role{RoleId::monitor, "portsentry-monitor", "portsentry-monitor", "portsentry", {}, true},
-    Role{RoleId::sensor, "portsentry-sensor", "portsentry-sensor", "portsentry-sensor", kSensorCapabilities, false},
+    Role{RoleId::sensor, "portsentry-sensor", "portsentry-sensor", "portsentry-sensor",
+         kSensorCapabilities, false},
     Role{RoleId::nft, "nft", "nft", "root", kNftCapabilities, false},
 };
 static_assert(kRoles[static_cast<std::size_t>(RoleId::nft)].id == RoleId::nft &&
@@ -47,7 +49,8 @@ constexpr int kStaging = 64;
 Result<std::string> own_directory() {
   std::array<char, 4096> path{};
   const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
-  if (size <= 0 || size == static_cast<ssize_t>(path.size())) return Error::from_errno("readlink /proc/self/exe", errno);
+  if (size <= 0 || size == static_cast<ssize_t>(path.size()))
+    return Error::from_errno("readlink /proc/self/exe", errno);
   const std::string_view whole(path.data(), static_cast<std::size_t>(size));
   return std::string(whole.substr(0, whole.rfind('/')));
 }
@@ -55,13 +58,16 @@ Result<std::string> own_directory() {
 UniqueFd open_executable(const std::string& path) {
   UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
   struct stat status {};
-  if (!fd || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) || (status.st_mode & 0111) == 0) fd.reset();
+  if (!fd || fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      (status.st_mode & 0111) == 0)
+    fd.reset();
   return fd;
 }
 
 void limit(int resource, rlim_t value) {
   const rlimit limits{.rlim_cur = value, .rlim_max = value};
-  if (setrlimit(static_cast<__rlimit_resource>(resource), &limits) != 0) fatal(Error::from_errno("setrlimit", errno).what);
+  if (setrlimit(static_cast<__rlimit_resource>(resource), &limits) != 0)
+    fatal(Error::from_errno("setrlimit", errno).what);
 }
 
 // The child, from fork to exec. Never returns.
@@ -89,7 +95,8 @@ void limit(int resource, rlim_t value) {
     if (dup2(w.ours, w.theirs) < 0) fatal(Error::from_errno("dup2", errno).what);
   }
   // Whatever else is open, known to us or not, ends at exec.
-  if (close_range(kStaging, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fatal(Error::from_errno("close_range", errno).what);
+  if (close_range(kStaging, ~0U, CLOSE_RANGE_CLOEXEC) != 0)
+    fatal(Error::from_errno("close_range", errno).what);
 
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_NOFILE, 256);
@@ -97,12 +104,13 @@ void limit(int resource, rlim_t value) {
   if (chdir("/") != 0) fatal(Error::from_errno("chdir /", errno).what);
 
   if (change_user) become(plan.account.uid, plan.account.gid, plan.role.capabilities);
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fatal(Error::from_errno("prctl(PR_SET_NO_NEW_PRIVS)", errno).what);
+  no_new_privileges();
   die_with(launcher);
 
   const std::string title(plan.role.title);
   std::vector<char*> argv{const_cast<char*>(title.c_str())};  // NOLINT: execve's signature
-  for (const std::string& a : plan.arguments) argv.push_back(const_cast<char*>(a.c_str()));  // NOLINT
+  for (const std::string& a : plan.arguments)
+    argv.push_back(const_cast<char*>(a.c_str()));  // NOLINT
   argv.push_back(nullptr);
   std::string locale = "LC_ALL=C";
   const std::array<char*, 2> environment{locale.data(), nullptr};
@@ -112,9 +120,13 @@ void limit(int resource, rlim_t value) {
 
 }  // namespace
 
-const Role& role(RoleId id) { return kRoles.at(static_cast<std::size_t>(id)); }
+const Role& role(RoleId id) {
+  return kRoles.at(static_cast<std::size_t>(id));
+}
 
-std::span<const int> launcher_capabilities() { return kLauncherCapabilities; }
+std::span<const int> launcher_capabilities() {
+  return kLauncherCapabilities;
+}
 
 Result<Account> account_of(const Role& role) {
   if (role.user == "root") return Account{0, 0};
@@ -122,10 +134,12 @@ Result<Account> account_of(const Role& role) {
   errno = 0;
   const passwd* entry = getpwnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): one thread
   if (entry == nullptr) {
-    return Error{"user " + name + " does not exist; create it with: useradd --system --no-create-home " +
+    return Error{"user " + name +
+                 " does not exist; create it with: useradd --system --no-create-home " +
                  "--home-dir /nonexistent --shell /usr/sbin/nologin " + name};
   }
-  if (entry->pw_uid == 0 || entry->pw_gid == 0) return Error{"user " + name + " must not be root, nor in group root"};
+  if (entry->pw_uid == 0 || entry->pw_gid == 0)
+    return Error{"user " + name + " must not be root, nor in group root"};
   return Account{entry->pw_uid, entry->pw_gid};
 }
 
@@ -134,8 +148,10 @@ Result<UniqueFd> open_binary(const Role& role) {
     for (const char* path : kNftPaths) {
       if (UniqueFd fd = open_executable(path)) return fd;
     }
-    return Error{"nft is not installed (looked for /usr/sbin/nft, /sbin/nft, /usr/bin/nft): install nftables, or set "
-                 "FIREWALL=\"none\""};
+    return Error{
+        "nft is not installed (looked for /usr/sbin/nft, /sbin/nft, /usr/bin/nft): install "
+        "nftables, or set "
+        "FIREWALL=\"none\""};
   }
   if (role.id == RoleId::enforcer) {
     UniqueFd fd(open("/proc/self/exe", O_PATH | O_CLOEXEC));
@@ -148,7 +164,8 @@ Result<UniqueFd> open_binary(const Role& role) {
   if (UniqueFd fd = open_executable(beside)) return fd;
   const std::string installed = std::string(kLibexecDir) + "/" + std::string(role.binary);
   if (UniqueFd fd = open_executable(installed)) return fd;
-  return Error{std::string(role.binary) + " not found (looked for " + beside + " and " + installed + ")"};
+  return Error{std::string(role.binary) + " not found (looked for " + beside + " and " + installed +
+               ")"};
 }
 
 namespace {
@@ -163,8 +180,12 @@ Result<pid_t> fork_and_become(const SpawnPlan& plan, bool change_user) {
 
 }  // namespace
 
-Result<pid_t> spawn(const SpawnPlan& plan) { return fork_and_become(plan, true); }
+Result<pid_t> spawn(const SpawnPlan& plan) {
+  return fork_and_become(plan, true);
+}
 
-Result<pid_t> spawn_check(const SpawnPlan& plan) { return fork_and_become(plan, false); }
+Result<pid_t> spawn_check(const SpawnPlan& plan) {
+  return fork_and_become(plan, false);
+}
 
 }  // namespace portsentry::enforcer

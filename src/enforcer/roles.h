@@ -20,11 +20,12 @@ enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft };
 
 struct Role {
   RoleId id;
-  std::string_view title;   // argv[0]
-  std::string_view binary;  // beside this binary (build tree) or in libexec; nft: fixed system paths
-  std::string_view user;    // "root" or an account of its own
+  std::string_view title;  // argv[0]
+  std::string_view
+      binary;             // beside this binary (build tree) or in libexec; nft: fixed system paths
+  std::string_view user;  // "root" or an account of its own
   std::span<const int> capabilities;  // permitted, effective, ambient and bounding set at exec
-  bool keeps_stdout;        // the monitor writes the log there; everybody else gets /dev/null
+  bool keeps_stdout;  // the monitor writes the log there; everybody else gets /dev/null
 };
 
 const Role& role(RoleId id);
@@ -39,8 +40,8 @@ struct Account {
 // The accounts of all roles must exist before anything is touched. Error names the missing one.
 Result<Account> account_of(const Role& role);
 
-// Opened once at start and executed by descriptor: a sensor that is started again after an upgrade is
-// still the build that this monitor understands.
+// Opened once at start and executed by descriptor: a sensor that is started again after an upgrade
+// is still the build that this monitor understands.
 Result<UniqueFd> open_binary(const Role& role);
 
 // A descriptor of ours and the number it shall have in the child.
@@ -52,10 +53,10 @@ struct Inherited {
 struct SpawnPlan {
   const Role& role;
   Account account;
-  int binary;                         // from open_binary
+  int binary;                          // from open_binary
   std::vector<std::string> arguments;  // after argv[0]
   std::vector<Inherited> descriptors;  // besides 0, 1, 2; numbers from 3 upwards
-  int input = -1;                     // becomes descriptor 0; /dev/null when -1
+  int input = -1;                      // becomes descriptor 0; /dev/null when -1
 };
 
 // fork, close, limit, become, exec. The child is its own session and dies with this process.

@@ -17,7 +17,8 @@ constexpr unsigned kOutputMode = 0640;
 
 // Why an object with this status cannot be trusted; empty when it can.
 std::string distrust(const struct stat& status) {
-  if (status.st_uid != 0) return "belongs to uid " + std::to_string(status.st_uid) + ", not to root";
+  if (status.st_uid != 0)
+    return "belongs to uid " + std::to_string(status.st_uid) + ", not to root";
   if ((status.st_mode & S_IWOTH) != 0) return "can be written by anybody";
   if ((status.st_mode & S_IWGRP) != 0 && status.st_gid != 0) {
     return "can be written by group " + std::to_string(status.st_gid);
@@ -25,12 +26,15 @@ std::string distrust(const struct stat& status) {
   return {};
 }
 
-Error untrusted(const std::string& path, const std::string& why) { return Error{path + " " + why, EPERM}; }
+Error untrusted(const std::string& path, const std::string& why) {
+  return Error{path + " " + why, EPERM};
+}
 
 // The directory that holds the last part of `path`, reached one part at a time without following a
 // link, each part judged by the descriptor that is then used: what was judged is what is opened.
 Result<UniqueFd> open_trusted_parent(const std::string& path) {
-  if (path.empty() || path.front() != '/') return Error{"\"" + path + "\" is not an absolute path", EINVAL};
+  if (path.empty() || path.front() != '/')
+    return Error{"\"" + path + "\" is not an absolute path", EINVAL};
   UniqueFd directory(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return Error::from_errno("open /", errno);
   std::size_t start = 1;
@@ -58,7 +62,8 @@ Result<UniqueFd> open_trusted(const std::string& path, int flags) {
   if (!parent) return parent.error();
   const std::string name = path.substr(path.rfind('/') + 1);
   // O_NONBLOCK: a FIFO in this place must not make us wait for its other end.
-  UniqueFd fd(openat(parent->get(), name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, kOutputMode));
+  UniqueFd fd(openat(parent->get(), name.c_str(),
+                     flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, kOutputMode));
   if (!fd && errno == ELOOP) return untrusted(path, "is a symbolic link; name the real path");
   if (!fd) return Error::from_errno("open " + path, errno);
   struct stat status {};
@@ -126,7 +131,8 @@ Result<UniqueFd> sealed_copy(const char* name, Bytes content) {
 }
 
 Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid, unsigned gid) {
-  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return Error::from_errno("mkdir " + path, errno);
+  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+    return Error::from_errno("mkdir " + path, errno);
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return Error::from_errno("open " + path, errno);
   struct stat status {};
@@ -135,7 +141,8 @@ Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid
   if ((status.st_uid != uid || status.st_gid != gid) && fchown(fd.get(), uid, gid) != 0) {
     return Error::from_errno("chown " + path, errno);
   }
-  if ((status.st_mode & 07777) != mode && fchmod(fd.get(), mode) != 0) return Error::from_errno("chmod " + path, errno);
+  if ((status.st_mode & 07777) != mode && fchmod(fd.get(), mode) != 0)
+    return Error::from_errno("chmod " + path, errno);
   return {};
 }
 
@@ -144,12 +151,15 @@ Result<UniqueFd> make_control_socket(const std::string& path) {
   if (!fd) return Error::from_errno("socket(AF_UNIX)", errno);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return Error{path + " is too long for a socket", ENAMETOOLONG};
+  if (path.size() >= sizeof(address.sun_path))
+    return Error{path + " is too long for a socket", ENAMETOOLONG};
   std::memcpy(static_cast<char*>(address.sun_path), path.data(), path.size());
   // The instance lock is ours: whatever lies here was left by a dead instance.
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return Error::from_errno("unlink " + path, errno);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT)
+    return Error::from_errno("unlink " + path, errno);
   const mode_t old = umask(0177);
-  const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));  // NOLINT
+  const int bound =
+      bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));  // NOLINT
   const int why = errno;
   umask(old);
   if (bound != 0) return Error::from_errno("bind " + path, why);

@@ -14,21 +14,23 @@ namespace portsentry::enforcer {
 inline constexpr std::size_t kMaxConfigSize = 256 * 1024;
 inline constexpr std::size_t kMaxIgnoreSize = 8 * 1024 * 1024;
 
-// Reads a whole file. `strict`: the file and every directory above it belong to root, nobody else can
-// write to them, and no part of the path is a symbolic link. Without it only reading is asked (-t).
+// Reads a whole file. `strict`: the file and every directory above it belong to root, nobody else
+// can write to them, and no part of the path is a symbolic link. Without it only reading is asked
+// (-t).
 Result<std::string> read_trusted(const std::string& path, std::size_t limit, bool strict);
 
 // Why `read_trusted(..., true)` would refuse the file; empty when it would not.
 std::string distrust(const std::string& path);
 
-// For appending by another process: created if missing (mode 0640), same rules as strict reading, and
-// the file itself must be a regular file with one name.
+// For appending by another process: created if missing (mode 0640), same rules as strict reading,
+// and the file itself must be a regular file with one name.
 Result<UniqueFd> open_append(const std::string& path);
 
 // A memfd of these bytes that nobody can change any more (F_SEAL_*), to hand to a child.
 Result<UniqueFd> sealed_copy(const char* name, Bytes content);
 
-// A directory of mode `mode` owned by the given ids; made if missing, refused if it is something else.
+// A directory of mode `mode` owned by the given ids; made if missing, refused if it is something
+// else.
 Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid, unsigned gid);
 
 // The listening control socket at `path` (mode 0600), replacing one that a dead instance left.

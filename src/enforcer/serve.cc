@@ -66,17 +66,21 @@ int serve_enforcer(bool with_firewall) {
                      .firewall = nft ? &*nft : nullptr,
                      .view = [&routes] { return &routes.view(); },
                      .table_events = events ? events->fd() : -1,
-                     .table_touched = [&events](unsigned expected) {
-                       const auto touched = events->our_table_touched(expected);
-                       if (!touched) fatal("changes of nf_tables cannot be followed: " + touched.error().what);
-                       return *touched;
-                     },
+                     .table_touched =
+                         [&events](unsigned expected) {
+                           const auto touched = events->our_table_touched(expected);
+                           if (!touched)
+                             fatal("changes of nf_tables cannot be followed: " +
+                                   touched.error().what);
+                           return *touched;
+                         },
                      .lifted = [&events] { return events->lifted(); }});
   loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
   loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
   loop.watch(routes.fd(), [&](short) {
     // A view that may be wrong is worse than none: without it every ban would have to be refused.
-    if (const auto read = routes.refresh(); !read) fatal("this host's addresses cannot be followed: " + read.error().what);
+    if (const auto read = routes.refresh(); !read)
+      fatal("this host's addresses cannot be followed: " + read.error().what);
   });
   return loop.run();
 }

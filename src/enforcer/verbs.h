@@ -1,5 +1,5 @@
-// Which verb of channel A is legal in which phase: the state machine of the root side, as a table that
-// can be read. A verb out of its phase means that the monitor is broken or captured.
+// Which verb of channel A is legal in which phase: the state machine of the root side, as a table
+// that can be read. A verb out of its phase means that the monitor is broken or captured.
 #pragma once
 
 #include <array>
@@ -13,7 +13,8 @@ namespace portsentry::enforcer {
 enum class Phase : std::uint8_t {
   waiting = 1,    // for the monitor to accept the configuration
   preparing = 2,  // the table is being made for the first time
-  restoring = 4,  // TableCreated was sent: at most kRestoreWindow long, at most kRestoreLimit elements
+  restoring =
+      4,  // TableCreated was sent: at most kRestoreWindow long, at most kRestoreLimit elements
   serving = 8,
 };
 
@@ -25,11 +26,15 @@ struct VerbRow {
   std::uint8_t phases;  // of Phase
 };
 
-constexpr std::uint8_t in(Phase a) { return static_cast<std::uint8_t>(a); }
-constexpr std::uint8_t in(Phase a, Phase b) { return static_cast<std::uint8_t>(in(a) | in(b)); }
+constexpr std::uint8_t in(Phase a) {
+  return static_cast<std::uint8_t>(a);
+}
+constexpr std::uint8_t in(Phase a, Phase b) {
+  return static_cast<std::uint8_t>(in(a) | in(b));
+}
 
-// In the order of the variant MonitorToEnforcer. Ban and Unban are legal while restoring too, because
-// a table can be lost, and made again, while they are on their way.
+// In the order of the variant MonitorToEnforcer. Ban and Unban are legal while restoring too,
+// because a table can be lost, and made again, while they are on their way.
 inline constexpr std::array kVerbs{
     VerbRow{"Accept", in(Phase::waiting)},
     VerbRow{"Ban", in(Phase::restoring, Phase::serving)},
@@ -40,7 +45,9 @@ inline constexpr std::array kVerbs{
 };
 static_assert(kVerbs.size() == std::variant_size_v<MonitorToEnforcer>);
 
-constexpr const VerbRow& row_of(const MonitorToEnforcer& message) { return kVerbs.at(message.index()); }
+constexpr const VerbRow& row_of(const MonitorToEnforcer& message) {
+  return kVerbs.at(message.index());
+}
 
 constexpr bool legal(const MonitorToEnforcer& message, Phase phase) {
   return (row_of(message).phases & in(phase)) != 0;

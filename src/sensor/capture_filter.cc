@@ -70,7 +70,7 @@ class Assembler {
   void x_is_a() { put(BPF_MISC | BPF_TAX, 0); }
   void a_is_x() { put(BPF_MISC | BPF_TXA, 0); }
   void a_is(std::uint32_t value) { put(BPF_LD | BPF_IMM, value); }
-  void add(std::uint32_t value) { put(BPF_ALU | BPF_ADD | BPF_K, value); }
+  void add(std::uint32_t value) { put(BPF_ALU | BPF_ADD, value); }  // BPF_K, which is 0
   void add_x() { put(BPF_ALU | BPF_ADD | BPF_X, 0); }
   void mask(std::uint32_t bits) { put(BPF_ALU | BPF_AND | BPF_K, bits); }
   void shift_left(std::uint32_t bits) { put(BPF_ALU | BPF_LSH | BPF_K, bits); }

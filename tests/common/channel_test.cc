@@ -13,7 +13,8 @@ namespace {
 // How many descriptors this process has open: a leak shows as a difference.
 int open_descriptors() {
   int count = 0;
-  for (int fd = 0; fd < 1024; ++fd) count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  for (int fd = 0; fd < 1024; ++fd)
+    count += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
   return count;
 }
 
@@ -28,7 +29,9 @@ Pair make_pair() {
   return {std::move(ends->first), Channel(std::move(ends->second))};
 }
 
-std::vector<std::byte> bytes(std::size_t size) { return std::vector<std::byte>(size, std::byte{7}); }
+std::vector<std::byte> bytes(std::size_t size) {
+  return std::vector<std::byte>(size, std::byte{7});
+}
 
 // Sends `size` bytes with `descriptors` copies of descriptor 0, as no peer of ours would.
 void send_raw(int fd, std::size_t size, int descriptors) {
@@ -143,14 +146,16 @@ TEST(Channel, PeerThatDoesNotReadMakesItFullAndNothingIsLost) {
   }
   ASSERT_GT(sent, 10);
   int received = 0;
-  while (b.receive().got == Channel::Got::message) ++received;
+  while (b.receive().got == Channel::Got::message)
+    ++received;
   EXPECT_EQ(received, sent);
 }
 
 TEST(ChannelDeathTest, SendingAnImpossibleSizeIsABugOfOurs) {
   auto p = make_pair();
   EXPECT_EXIT(static_cast<void>(p.channel.send({})), testing::ExitedWithCode(1), "impossible size");
-  EXPECT_EXIT(static_cast<void>(p.channel.send(bytes(kMaxMessage + 1))), testing::ExitedWithCode(1), "impossible size");
+  EXPECT_EXIT(static_cast<void>(p.channel.send(bytes(kMaxMessage + 1))), testing::ExitedWithCode(1),
+              "impossible size");
 }
 
 }  // namespace

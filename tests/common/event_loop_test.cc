@@ -12,7 +12,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-UniqueFd readable() { return UniqueFd(eventfd(1, EFD_CLOEXEC)); }
+UniqueFd readable() {
+  return UniqueFd(eventfd(1, EFD_CLOEXEC));
+}
 
 TEST(EventLoop, RunsTimersInTheOrderInWhichTheyAreDue) {
   EventLoop loop;

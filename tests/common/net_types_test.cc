@@ -29,21 +29,24 @@ TEST(Address, MappedFormIsTheSameHostAsItsIPv4Address) {
 }
 
 TEST(Address, RefusesWhatIsNoAddress) {
-  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "host", "fe80::1%eth0", "[::1]", " 1.2.3.4",
-                           "1.2.3.4 ", "::1::", "12345::"}) {
+  for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "host",
+                           "fe80::1%eth0", "[::1]", " 1.2.3.4", "1.2.3.4 ", "::1::", "12345::"}) {
     EXPECT_FALSE(Address::parse(text)) << text;
   }
   EXPECT_FALSE(Address::parse(std::string_view("1.2.3.4\0x", 9)));
   const std::array<std::byte, 17> raw{};
-  for (const std::size_t size : {0U, 3U, 5U, 15U, 17U}) EXPECT_FALSE(Address::from_bytes(Bytes(raw).first(size)));
+  for (const std::size_t size : {0U, 3U, 5U, 15U, 17U})
+    EXPECT_FALSE(Address::from_bytes(Bytes(raw).first(size)));
 }
 
 TEST(Address, KnowsWhatCannotCrossANetwork) {
-  for (const char* text : {"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9", "169.254.1.1", "224.0.0.5", "239.1.1.1", "240.0.0.1",
-                           "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1"}) {
+  for (const char* text :
+       {"0.0.0.0", "0.1.2.3", "127.0.0.1", "127.9.9.9", "169.254.1.1", "224.0.0.5", "239.1.1.1",
+        "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1"}) {
     EXPECT_FALSE(addr(text).is_routable_unicast()) << text;
   }
-  for (const char* text : {"1.0.0.1", "10.0.0.1", "192.168.1.1", "223.255.255.255", "2001:db8::1", "fd00::1", "fec0::1"}) {
+  for (const char* text : {"1.0.0.1", "10.0.0.1", "192.168.1.1", "223.255.255.255", "2001:db8::1",
+                           "fd00::1", "fec0::1"}) {
     EXPECT_TRUE(addr(text).is_routable_unicast()) << text;
   }
 }
@@ -68,8 +71,8 @@ TEST(Prefix, MappedNetworkIsAnIPv4Network) {
 }
 
 TEST(Prefix, RefusesWhatIsNoPrefix) {
-  for (const char* text : {"10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/ 8", "/8",
-                           "10.0.0.0/255.0.0.0", "10.0.0.0/8/8"}) {
+  for (const char* text : {"10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/8x",
+                           "10.0.0.0/ 8", "/8", "10.0.0.0/255.0.0.0", "10.0.0.0/8/8"}) {
     EXPECT_FALSE(Prefix::parse(text)) << text;
   }
 }

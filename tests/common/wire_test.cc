@@ -9,7 +9,9 @@
 namespace portsentry {
 namespace {
 
-Address addr(std::string_view text) { return *Address::parse(text); }
+Address addr(std::string_view text) {
+  return *Address::parse(text);
+}
 Source src(std::string_view text) {
   const auto prefix = Prefix::parse(text);
   return *Source::from_prefix(prefix->address(), prefix->length());
@@ -19,31 +21,37 @@ using Raw = std::vector<std::byte>;
 
 Raw raw(std::string_view text) {
   Raw out;
-  for (const char c : text) out.push_back(static_cast<std::byte>(c));
+  for (const char c : text)
+    out.push_back(static_cast<std::byte>(c));
   return out;
 }
 
 Raw join(std::initializer_list<Raw> parts) {
   Raw out;
-  for (const Raw& part : parts) out.insert(out.end(), part.begin(), part.end());
+  for (const Raw& part : parts)
+    out.insert(out.end(), part.begin(), part.end());
   return out;
 }
 
 // One protobuf field, by hand, so that messages can be built that no encoder of ours would write.
 Raw varint(std::uint64_t value) {
   Raw out;
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<std::byte>(value | 0x80));
+  for (; value >= 0x80; value >>= 7)
+    out.push_back(static_cast<std::byte>(value | 0x80));
   out.push_back(static_cast<std::byte>(value));
   return out;
 }
-Raw number(unsigned field, std::uint64_t value) { return join({varint(field << 3), varint(value)}); }
+Raw number(unsigned field, std::uint64_t value) {
+  return join({varint(field << 3), varint(value)});
+}
 Raw block(unsigned field, const Raw& content) {
   return join({varint((field << 3) | 2), varint(content.size()), content});
 }
 
 Raw source_field(unsigned field, std::string_view address, unsigned length) {
   const Address a = addr(address);
-  return block(field, join({block(1, block(1, Raw(a.bytes().begin(), a.bytes().end()))), number(2, length)}));
+  return block(field, join({block(1, block(1, Raw(a.bytes().begin(), a.bytes().end()))),
+                            number(2, length)}));
 }
 
 // A ban as an honest monitor writes it; the villains below change one thing each.
@@ -54,7 +62,8 @@ struct BanBytes {
   std::uint64_t protocol = 6;
   std::uint64_t port = 23;
   [[nodiscard]] Raw message() const {
-    return block(2, join({number(1, id), source, number(3, seconds), number(4, protocol), number(5, port)}));
+    return block(
+        2, join({number(1, id), source, number(3, seconds), number(4, protocol), number(5, port)}));
   }
 };
 
@@ -86,25 +95,30 @@ void round_trip(const Envelope& message, Decode decode, unsigned descriptors = 0
 
 TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
   for (const MonitorToEnforcer& m : std::initializer_list<MonitorToEnforcer>{
-           Accept{}, kBan, Unban{1, src("2001:db8::/64")}, Restore{~0ULL, src("fd00::1"), kMaxBan}, RestoreDone{}, DropSensor{}}) {
+           Accept{}, kBan, Unban{1, src("2001:db8::/64")}, Restore{~0ULL, src("fd00::1"), kMaxBan},
+           RestoreDone{}, DropSensor{}}) {
     round_trip(m, decode_monitor_to_enforcer);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
-           Outcome{1, Verdict::kernel_refused, ENOENT}, TableCreated{true, true}, TableCreated{false, false},
-           Adopted{src("192.0.2.9"), std::chrono::seconds(0)}, AdoptedDone{},
-           SensorLost{true, 31, std::chrono::milliseconds(100)}, TableLost{1}, Lifted{src("fd00::1")}}) {
+           Outcome{1, Verdict::kernel_refused, ENOENT}, TableCreated{true, true},
+           TableCreated{false, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
+           AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100)}, TableLost{1},
+           Lifted{src("fd00::1")}}) {
     round_trip(m, decode_enforcer_to_monitor);
   }
   round_trip(EnforcerToMonitor(SensorChannel{}), decode_enforcer_to_monitor, 1);
 }
 
 TEST(Wire, EveryVerbOfChannelsBAndCSurvivesTheTrip) {
-  round_trip(MonitorToSensor(SensorConfig{3, std::chrono::hours(24), 65536, {"eth0", "wg-home"}}), decode_monitor_to_sensor);
+  round_trip(MonitorToSensor(SensorConfig{3, std::chrono::hours(24), 65536, {"eth0", "wg-home"}}),
+             decode_monitor_to_sensor);
   round_trip(SensorToMonitor(SensorReady{}), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(detection()), decode_sensor_to_monitor);
-  round_trip(SensorToMonitor(SensorCounters{std::vector<std::uint64_t>(kSensorCounters, ~0ULL)}), decode_sensor_to_monitor);
+  round_trip(SensorToMonitor(SensorCounters{std::vector<std::uint64_t>(kSensorCounters, ~0ULL)}),
+             decode_sensor_to_monitor);
   round_trip(ControlRequest(StatusRequest{}), decode_control_request);
-  round_trip(ControlReply(StatusReply{true, false, "nftables", 1, 2, 3, 4, {{"ignored", 5}}}), decode_control_reply);
+  round_trip(ControlReply(StatusReply{true, false, "nftables", 1, 2, 3, 4, {{"ignored", 5}}}),
+             decode_control_reply);
 }
 
 TEST(Wire, ValuesArriveAsTheyWereSent) {
@@ -135,10 +149,13 @@ TEST(Wire, BanWithOneValueOutOfRangeIsRefused) {
       {"IPv6 /48", {.source = source_field(2, "2001:db8::", 48)}},
       {"host bits in a /64", {.source = source_field(2, "2001:db8::1", 64)}},
       {"length 300", {.source = source_field(2, "192.0.2.9", 300)}},
-      {"5-byte address", {.source = block(2, join({block(1, block(1, raw("12345"))), number(2, 32)}))}},
+      {"5-byte address",
+       {.source = block(2, join({block(1, block(1, raw("12345"))), number(2, 32)}))}},
       {"empty address", {.source = block(2, join({block(1, block(1, raw(""))), number(2, 32)}))}},
       {"v4-mapped address",
-       {.source = block(2, join({block(1, block(1, join({Raw(10), raw("\xff\xff\x7f"), Raw(2), raw("\x01")}))), number(2, 32)}))}},
+       {.source = block(
+            2, join({block(1, block(1, join({Raw(10), raw("\xff\xff\x7f"), Raw(2), raw("\x01")}))),
+                     number(2, 32)}))}},
       {"0 seconds", {.seconds = 0}},
       {"a year and a second", {.seconds = 31'536'001}},
       {"2^64-1 seconds", {.seconds = ~0ULL}},
@@ -149,7 +166,8 @@ TEST(Wire, BanWithOneValueOutOfRangeIsRefused) {
       {"port 65536", {.port = 65536}},
       {"port 2^32+23", {.port = (1ULL << 32) + 23}},
   };
-  for (const auto& [what, villain] : villains) EXPECT_FALSE(decode_monitor_to_enforcer(villain.message(), 0)) << what;
+  for (const auto& [what, villain] : villains)
+    EXPECT_FALSE(decode_monitor_to_enforcer(villain.message(), 0)) << what;
 }
 
 TEST(Wire, ShapeThatIsNotExactlyOursIsRefused) {
@@ -158,7 +176,8 @@ TEST(Wire, ShapeThatIsNotExactlyOursIsRefused) {
   EXPECT_FALSE(decode_monitor_to_enforcer({}, 0)) << "empty";
   EXPECT_FALSE(decode_monitor_to_enforcer(raw("\xff\xff\xff\xff"), 0)) << "no protobuf";
   for (std::size_t size = 0; size < honest.size(); ++size) {
-    EXPECT_FALSE(decode_monitor_to_enforcer(Bytes(honest).first(size), 0)) << "truncated to " << size;
+    EXPECT_FALSE(decode_monitor_to_enforcer(Bytes(honest).first(size), 0))
+        << "truncated to " << size;
   }
   EXPECT_FALSE(decode_monitor_to_enforcer(join({accept, honest}), 0)) << "two arms";
   EXPECT_FALSE(decode_monitor_to_enforcer(join({honest, honest}), 0)) << "one arm twice";
@@ -166,7 +185,10 @@ TEST(Wire, ShapeThatIsNotExactlyOursIsRefused) {
   EXPECT_FALSE(decode_monitor_to_enforcer(number(99, 1), 0)) << "only an unknown field";
   EXPECT_FALSE(decode_monitor_to_enforcer(block(1, number(1, 1)), 0)) << "unknown field inside";
   EXPECT_FALSE(decode_monitor_to_enforcer(join({honest, Raw(1)}), 0)) << "a byte too many";
-  EXPECT_FALSE(decode_monitor_to_enforcer(block(2, join({number(5, 23), number(1, 7), source_field(2, "192.0.2.9", 32), number(3, 60), number(4, 6)})), 0))
+  EXPECT_FALSE(decode_monitor_to_enforcer(
+      block(2, join({number(5, 23), number(1, 7), source_field(2, "192.0.2.9", 32), number(3, 60),
+                     number(4, 6)})),
+      0))
       << "fields in another order";
   Raw padded = honest;
   padded.resize(kSensorCounters * 1000, std::byte{0});
@@ -190,8 +212,10 @@ TEST(Wire, DetectionThatContradictsItselfIsRefused) {
     change(d);
     return !decode_sensor_to_monitor(encode(SensorToMonitor(d)), 0);
   };
-  EXPECT_TRUE(refused([](Detection& d) { d.address = addr("2001:db9::7"); })) << "address outside its source";
-  EXPECT_TRUE(refused([](Detection& d) { d.target = addr("192.0.2.1"); })) << "target of another family";
+  EXPECT_TRUE(refused([](Detection& d) { d.address = addr("2001:db9::7"); }))
+      << "address outside its source";
+  EXPECT_TRUE(refused([](Detection& d) { d.target = addr("192.0.2.1"); }))
+      << "target of another family";
   EXPECT_TRUE(refused([](Detection& d) { d.kind = ScanKind::udp; })) << "UDP scan over TCP";
   EXPECT_TRUE(refused([](Detection& d) { d.protocol = Protocol::udp; })) << "TCP scan over UDP";
   EXPECT_TRUE(refused([](Detection& d) {
@@ -203,7 +227,9 @@ TEST(Wire, DetectionThatContradictsItselfIsRefused) {
 }
 
 TEST(Wire, SensorConfigOutOfRangeIsRefused) {
-  const auto refused = [](SensorConfig c) { return !decode_monitor_to_sensor(encode(MonitorToSensor(c)), 0); };
+  const auto refused = [](SensorConfig c) {
+    return !decode_monitor_to_sensor(encode(MonitorToSensor(c)), 0);
+  };
   EXPECT_FALSE(refused({1, std::chrono::seconds(1), 16, {}}));
   EXPECT_TRUE(refused({0, std::chrono::seconds(1), 16, {}}));
   EXPECT_TRUE(refused({kMaxTrigger + 1, std::chrono::seconds(1), 16, {}}));
@@ -214,27 +240,36 @@ TEST(Wire, SensorConfigOutOfRangeIsRefused) {
   EXPECT_TRUE(refused({1, std::chrono::seconds(1), 16, {""}}));
   EXPECT_TRUE(refused({1, std::chrono::seconds(1), 16, {"sixteen-letters-"}}));
   EXPECT_TRUE(refused({1, std::chrono::seconds(1), 16, {"eth 0"}}));
-  EXPECT_TRUE(refused({1, std::chrono::seconds(1), 16, std::vector<std::string>(kMaxInterfaces + 1, "eth0")}));
+  EXPECT_TRUE(refused(
+      {1, std::chrono::seconds(1), 16, std::vector<std::string>(kMaxInterfaces + 1, "eth0")}));
 }
 
 TEST(Wire, CountersOfAnotherLengthAreRefused) {
   for (const std::size_t size : {std::size_t{1}, kSensorCounters - 1, kSensorCounters + 1}) {
-    EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(SensorCounters{std::vector<std::uint64_t>(size, 1)})), 0));
+    EXPECT_FALSE(decode_sensor_to_monitor(
+        encode(SensorToMonitor(SensorCounters{std::vector<std::uint64_t>(size, 1)})), 0));
   }
 }
 
 TEST(Wire, NumbersFromTheEnforcerStayInRange) {
-  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{0, Verdict::ok, 0})), 0));
-  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{1, Verdict::ok, 5000})), 0));
+  EXPECT_FALSE(
+      decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{0, Verdict::ok, 0})), 0));
+  EXPECT_FALSE(
+      decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{1, Verdict::ok, 5000})), 0));
   EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{1, Verdict{9}, 0})), 0));
-  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(SensorLost{false, 256, {}})), 0));
-  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(SensorLost{false, 0, std::chrono::milliseconds(60'001)})), 0));
+  EXPECT_FALSE(
+      decode_enforcer_to_monitor(encode(EnforcerToMonitor(SensorLost{false, 256, {}})), 0));
+  EXPECT_FALSE(decode_enforcer_to_monitor(
+      encode(EnforcerToMonitor(SensorLost{false, 0, std::chrono::milliseconds(60'001)})), 0));
 }
 
 TEST(Wire, StatusTextCannotCarryControlCharacters) {
-  EXPECT_FALSE(decode_control_reply(encode(ControlReply(StatusReply{.firewall = "nft\x1b[2J"})), 0));
-  EXPECT_FALSE(decode_control_reply(encode(ControlReply(StatusReply{.firewall = "x", .counters = {{"Evil\n", 1}}})), 0));
-  EXPECT_FALSE(decode_control_reply(encode(ControlReply(StatusReply{.firewall = "x", .counters = {{"", 1}}})), 0));
+  EXPECT_FALSE(
+      decode_control_reply(encode(ControlReply(StatusReply{.firewall = "nft\x1b[2J"})), 0));
+  EXPECT_FALSE(decode_control_reply(
+      encode(ControlReply(StatusReply{.firewall = "x", .counters = {{"Evil\n", 1}}})), 0));
+  EXPECT_FALSE(decode_control_reply(
+      encode(ControlReply(StatusReply{.firewall = "x", .counters = {{"", 1}}})), 0));
 }
 
 }  // namespace

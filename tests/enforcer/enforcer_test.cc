@@ -35,7 +35,8 @@ class FakeFirewall final : public Firewall {
   }
   Result<std::vector<Held>> list() override {
     std::vector<Held> all;
-    for (const auto& [source, remaining] : held) all.push_back({source, remaining});
+    for (const auto& [source, remaining] : held)
+      all.push_back({source, remaining});
     return all;
   }
   bool table_exists() override { return true; }
@@ -56,14 +57,15 @@ class EnforcerTest : public testing::Test {
   }
 
   void start(bool with_firewall = true) {
-    enforcer_.emplace(Enforcer::Parts{.loop = loop_,
-                                      .monitor = *enforcer_a_,
-                                      .launcher = *enforcer_link_,
-                                      .firewall = with_firewall ? &firewall_ : nullptr,
-                                      .view = [this] { return view_; },
-                                      .table_events = with_firewall ? events_.get() : -1,
-                                      .table_touched = [this](unsigned expected) { return touched_ > expected; },
- .lifted = [this] { return std::exchange(lifted_, {}); }});
+    enforcer_.emplace(
+        Enforcer::Parts{.loop = loop_,
+                        .monitor = *enforcer_a_,
+                        .launcher = *enforcer_link_,
+                        .firewall = with_firewall ? &firewall_ : nullptr,
+                        .view = [this] { return view_; },
+                        .table_events = with_firewall ? events_.get() : -1,
+                        .table_touched = [this](unsigned expected) { return touched_ > expected; },
+                        .lifted = [this] { return std::exchange(lifted_, {}); }});
   }
 
   // To where bans are taken, as every start goes.
@@ -128,7 +130,8 @@ TEST_F(EnforcerTest, StartsInOrderTableThenRestoreThenSensor) {
   start();
   say(Accept{});
   EXPECT_EQ(asked(), LauncherOp::load_ruleset);
-  EXPECT_EQ(monitor_->receive().got, Channel::Got::nothing) << "nothing is said before the kernel has the table";
+  EXPECT_EQ(monitor_->receive().got, Channel::Got::nothing)
+      << "nothing is said before the kernel has the table";
   launched({LauncherEventKind::ruleset_loaded, 0, 0});
   const auto created = heard<TableCreated>();
   ASSERT_TRUE(created);
@@ -294,9 +297,11 @@ using EnforcerDeathTest = EnforcerTest;
 
 TEST_F(EnforcerDeathTest, AVerbOutOfTurnStopsIt) {
   start();
-  EXPECT_EXIT(say(Ban(1, src("192.0.2.9"), seconds(60), kCause)), testing::ExitedWithCode(1), "Ban out of turn");
+  EXPECT_EXIT(say(Ban(1, src("192.0.2.9"), seconds(60), kCause)), testing::ExitedWithCode(1),
+              "Ban out of turn");
   start_serving();
-  EXPECT_EXIT(say(Restore(1, src("192.0.2.9"), seconds(60))), testing::ExitedWithCode(1), "Restore out of turn");
+  EXPECT_EXIT(say(Restore(1, src("192.0.2.9"), seconds(60))), testing::ExitedWithCode(1),
+              "Restore out of turn");
   EXPECT_EXIT(say(Accept{}), testing::ExitedWithCode(1), "Accept out of turn");
 }
 
@@ -320,19 +325,22 @@ TEST_F(EnforcerDeathTest, RawBytesFromTheMonitorStopIt) {
         static_cast<void>(monitor_->send(encode(MonitorToEnforcer(RestoreDone{})), 0));
         enforcer_->on_monitor();
       },
-      testing::ExitedWithCode(1), "invalid message") << "a descriptor with a verb that carries none";
+      testing::ExitedWithCode(1), "invalid message")
+      << "a descriptor with a verb that carries none";
 }
 
 TEST_F(EnforcerDeathTest, AFirstTableThatCannotBeMadeStopsIt) {
   start();
   say(Accept{});
-  EXPECT_EXIT(launched({LauncherEventKind::ruleset_loaded, 0, 1}), testing::ExitedWithCode(1), "could not make the table");
+  EXPECT_EXIT(launched({LauncherEventKind::ruleset_loaded, 0, 1}), testing::ExitedWithCode(1),
+              "could not make the table");
 }
 
 TEST_F(EnforcerDeathTest, ALauncherThatTalksNonsenseStopsIt) {
   start_serving();
   EXPECT_EXIT(launched({LauncherEventKind{9}, 0, 0}), testing::ExitedWithCode(1), "unknown event");
-  EXPECT_EXIT(launched({LauncherEventKind::sensor_started, 0, 0}), testing::ExitedWithCode(1), "without a channel");
+  EXPECT_EXIT(launched({LauncherEventKind::sensor_started, 0, 0}), testing::ExitedWithCode(1),
+              "without a channel");
   EXPECT_EXIT(
       {
         send(launcher_->fd(), "x", 1, 0);
@@ -352,7 +360,8 @@ TEST(Backoff, DoublesToItsCeilingAndForgetsAfterALongLife) {
   Backoff backoff;
   EXPECT_EQ(backoff.next({}), milliseconds(100));
   EXPECT_EQ(backoff.next({}), milliseconds(200));
-  for (int i = 0; i < 20; ++i) static_cast<void>(backoff.next(seconds(59)));
+  for (int i = 0; i < 20; ++i)
+    static_cast<void>(backoff.next(seconds(59)));
   EXPECT_EQ(backoff.next({}), milliseconds(30'000));
   EXPECT_EQ(backoff.next(seconds(60)), milliseconds(100));
 }

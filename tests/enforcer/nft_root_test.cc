@@ -197,8 +197,7 @@ TEST_F(NftLive, WorksFromTheNumberThatThePolicyNames) {
   EXPECT_EQ(ban_error("192.0.2.1"), 0);
 }
 
-// ---- Events
-// --------------------------------------------------------------------------------------------
+// ---- Events --------------------------------------------------------------------------------
 
 class NftEventsLive : public NftLive {
  protected:

@@ -9,7 +9,9 @@ namespace {
 
 using Action = Options::Action;
 
-Result<Options> parse(std::vector<std::string_view> arguments) { return parse_options(arguments); }
+Result<Options> parse(std::vector<std::string_view> arguments) {
+  return parse_options(arguments);
+}
 
 TEST(Options, NothingGivenServesTheDefaultFile) {
   const auto options = parse({});
@@ -19,7 +21,8 @@ TEST(Options, NothingGivenServesTheDefaultFile) {
 }
 
 TEST(Options, FileAndCheckComeInAnyOrder) {
-  for (const auto& arguments : {std::vector<std::string_view>{"-t", "-f", "/x"}, {"-f", "/x", "-t"}}) {
+  for (const auto& arguments :
+       {std::vector<std::string_view>{"-t", "-f", "/x"}, {"-f", "/x", "-t"}}) {
     const auto options = parse(arguments);
     ASSERT_TRUE(options);
     EXPECT_EQ(options->action, Action::check);
@@ -46,7 +49,8 @@ TEST(Options, WhatIsNotKnownIsRefusedByName) {
 }
 
 TEST(Options, UsageNamesEveryOptionAndExitStatus) {
-  for (const std::string_view word : {"-f FILE", "-t", "-V", "-h", "77", "78", "/etc/portsentry/portsentry.conf"}) {
+  for (const std::string_view word :
+       {"-f FILE", "-t", "-V", "-h", "77", "78", "/etc/portsentry/portsentry.conf"}) {
     EXPECT_NE(usage().find(word), std::string_view::npos) << word;
   }
 }

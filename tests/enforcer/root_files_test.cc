@@ -32,7 +32,8 @@ class RootFiles : public testing::Test {
   std::string file(const std::string& name, std::string_view content = "text", mode_t mode = 0644) {
     std::string path = directory_ + "/" + name;
     const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
-    EXPECT_EQ(write(fd.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
+    EXPECT_EQ(write(fd.get(), content.data(), content.size()),
+              static_cast<ssize_t>(content.size()));
     EXPECT_EQ(fchmod(fd.get(), mode), 0);
     return path;
   }

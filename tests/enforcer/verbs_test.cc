@@ -9,37 +9,40 @@ const Source kSource = *Source::from_prefix(Address::v4(192, 0, 2, 1), 32);
 const BanCause kCause{Protocol::tcp, *Port::make(1)};
 
 std::vector<MonitorToEnforcer> every_verb() {
-  return {Accept{},
-          Ban{1, kSource, std::chrono::seconds(1), kCause},
-          Unban{1, kSource},
-          Restore{1, kSource, std::chrono::seconds(1)},
-          RestoreDone{},
-          DropSensor{}};
+  return {Accept{},          Ban{1, kSource, std::chrono::seconds(1), kCause},
+          Unban{1, kSource}, Restore{1, kSource, std::chrono::seconds(1)},
+          RestoreDone{},     DropSensor{}};
 }
 
 TEST(Verbs, TheTableIsInTheOrderOfTheVariant) {
   const auto verbs = every_verb();
   ASSERT_EQ(verbs.size(), kVerbs.size());
-  const std::vector<std::string_view> names{"Accept", "Ban", "Unban", "Restore", "RestoreDone", "DropSensor"};
-  for (std::size_t i = 0; i < verbs.size(); ++i) EXPECT_EQ(row_of(verbs[i]).verb, names[i]);
+  const std::vector<std::string_view> names{"Accept",  "Ban",         "Unban",
+                                            "Restore", "RestoreDone", "DropSensor"};
+  for (std::size_t i = 0; i < verbs.size(); ++i)
+    EXPECT_EQ(row_of(verbs[i]).verb, names[i]);
 }
 
 TEST(Verbs, OnlyAcceptIsLegalBeforeTheConfigurationIsAccepted) {
-  for (const auto& verb : every_verb()) EXPECT_EQ(legal(verb, Phase::waiting), std::holds_alternative<Accept>(verb));
+  for (const auto& verb : every_verb())
+    EXPECT_EQ(legal(verb, Phase::waiting), std::holds_alternative<Accept>(verb));
 }
 
 TEST(Verbs, NothingIsLegalWhileTheFirstTableIsBeingMade) {
-  for (const auto& verb : every_verb()) EXPECT_FALSE(legal(verb, Phase::preparing)) << row_of(verb).verb;
+  for (const auto& verb : every_verb())
+    EXPECT_FALSE(legal(verb, Phase::preparing)) << row_of(verb).verb;
 }
 
 TEST(Verbs, RestoreIsLegalOnlyInItsWindow) {
   const MonitorToEnforcer restore = every_verb()[3];
   EXPECT_TRUE(legal(restore, Phase::restoring));
-  for (const Phase phase : {Phase::waiting, Phase::preparing, Phase::serving}) EXPECT_FALSE(legal(restore, phase));
+  for (const Phase phase : {Phase::waiting, Phase::preparing, Phase::serving})
+    EXPECT_FALSE(legal(restore, phase));
 }
 
 TEST(Verbs, AcceptIsNeverLegalTwice) {
-  for (const Phase phase : {Phase::preparing, Phase::restoring, Phase::serving}) EXPECT_FALSE(legal(Accept{}, phase));
+  for (const Phase phase : {Phase::preparing, Phase::restoring, Phase::serving})
+    EXPECT_FALSE(legal(Accept{}, phase));
 }
 
 }  // namespace
