@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ namespace {
 
 // A clean stop takes a few milliseconds. Whoever has not ended by then is killed.
 constexpr std::chrono::milliseconds kPatience{500};
+
+// How long, in milliseconds, a process that closed its channel may take to end.
+constexpr int kLastWords = 200;
 
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) {
@@ -160,8 +164,13 @@ void Launcher::child_ended(RoleId id, int status) {
   if (stopping_) return;
   if (id == RoleId::enforcer && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk &&
       children_.contains(RoleId::monitor)) {
-    // It saw the monitor's channel close. The monitor is ending, and its own status says why; the
-    // signal changes nothing about that, and ends one that only closed its channel.
+    // It saw the monitor's channel close: the monitor is ending, and its own status says why. One
+    // that only closed its channel is helped along. (glibc 2.36's pidfd_open cannot be linked from
+    // C++.)
+    const UniqueFd monitor(
+        static_cast<int>(syscall(SYS_pidfd_open, children_.at(RoleId::monitor), 0)));
+    pollfd ended{monitor.get(), POLLIN, 0};
+    if (monitor && poll(&ended, 1, kLastWords) == 1) return;
     return kill_child(RoleId::monitor, SIGKILL);
   }
   // 77 and 78: the child has said itself what is missing or wrong, and starting again would not
