@@ -323,15 +323,16 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::ignored:
       return;
     case Reason::ban:
+      // The ban is on its way before anything is written: the scanner does not wait for our disk.
+      bans_.ask(decision.target, detection.address, {detection.protocol, detection.port},
+                setup_.config.block_time, now);
+      pump(now);
       budget_.is_news(source, detection.kind, now);  // told here; not again when it is banned
       tell_event(detection, now);
       if (decision.narrowed != Narrowed::no) {
         narrowed_ += 1;
         log_limited(source, lines::narrowed(source, detection.address, decision.narrowed), now);
       }
-      bans_.ask(decision.target, detection.address, {detection.protocol, detection.port},
-                setup_.config.block_time, now);
-      pump(now);
       return;
     case Reason::already_banned: {
       if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);

@@ -18,6 +18,7 @@ class FakeEffects final : public Effects {
   bool to_enforcer(const MonitorToEnforcer& message) override {
     if (full) return false;
     sent.push_back(message);
+    lines_when_sent = lines.size();
     return true;
   }
   void log(std::string_view line) override { lines.emplace_back(line); }
@@ -27,6 +28,7 @@ class FakeEffects final : public Effects {
   [[nodiscard]] Losses losses() const override { return {.log_lines = 3}; }
 
   bool full = false;
+  std::size_t lines_when_sent = 0;  // how many lines were written before the last request
   std::vector<MonitorToEnforcer> sent;
   std::vector<std::string> lines;
   std::string history_text;
@@ -205,6 +207,15 @@ TEST_F(Story, AScanBecomesABanAndBlockedIsSaidOnlyAfterTheKernelSaidYes) {
   EXPECT_EQ(effects_.blocked_text, "198.51.100.7 - Blocked: Aug 26 03:21:30 2025\n");
   EXPECT_EQ(monitor_->status().enforced, 1U);
   EXPECT_EQ(monitor_->status().pending, 0U);
+}
+
+TEST_F(Story, TheBanIsOnItsWayBeforeAnythingIsWritten) {
+  serve();
+  const std::size_t written_before = lines().size();
+  detect(probe("198.51.100.7"));
+  ASSERT_EQ(sent<Ban>().size(), 1U);
+  EXPECT_EQ(effects_.lines_when_sent, written_before);
+  EXPECT_GT(lines().size(), written_before);
 }
 
 TEST_F(Story, IpOptionsAreToldAfterTheScan) {
