@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "common/log.h"
 #include "common/wire.h"
@@ -24,6 +25,10 @@ constexpr std::chrono::milliseconds kTableInterval{100};
 // one.
 constexpr int kStuckMilliseconds = 5000;
 
+// How many of its messages are handled before launcher, timers and the kernel get their turn. Few:
+// the kernel can take 15 ms to replace one ban.
+constexpr int kBurst = 8;
+
 }  // namespace
 
 std::chrono::milliseconds Backoff::next(Clock::duration lived) {
@@ -35,7 +40,7 @@ std::chrono::milliseconds Backoff::next(Clock::duration lived) {
 // ---------------------------------------------------------------------------------------
 
 void Enforcer::on_monitor() {
-  for (;;) {
+  for (int i = 0; i < kBurst; ++i) {
     const auto received = parts_.monitor.receive();
     switch (received.got) {
       case Channel::Got::nothing:
@@ -96,9 +101,10 @@ void Enforcer::handle(const RestoreDone&) {
   if (sensor_since_ == Clock::time_point{}) start_sensor();
 }
 
-// By this: to restart the sensor, which it could also ignore.
+// By this: to restart the sensor, which it could also ignore. Once per sensor: how often the
+// launcher is asked is not for the monitor to say.
 void Enforcer::handle(const DropSensor&) {
-  ask(LauncherOp::kill_sensor);
+  if (std::exchange(sensor_runs_, false)) ask(LauncherOp::kill_sensor);
 }
 
 Outcome Enforcer::place(std::uint64_t id, const Source& source, std::chrono::seconds duration) {
@@ -243,10 +249,12 @@ void Enforcer::start_sensor() {
 
 void Enforcer::sensor_started(int channel) {
   if (channel < 0) fatal("the launcher started a sensor without a channel: stopping");
+  sensor_runs_ = true;
   tell(SensorChannel{}, channel);
 }
 
 void Enforcer::sensor_ended(const LauncherEvent& event) {
+  sensor_runs_ = false;
   const auto wait = sensor_backoff_.next(Clock::now() - sensor_since_);
   tell(SensorLost{.by_signal = event.by_signal != 0, .code = event.code & 0xff, .retry_in = wait});
   parts_.loop.after(wait, [this] { start_sensor(); });

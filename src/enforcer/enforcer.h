@@ -82,6 +82,7 @@ class Enforcer {
   Clock::time_point last_load_{};
   Backoff table_backoff_;
   Backoff sensor_backoff_;
+  bool sensor_runs_ = false;  // and was not yet asked to be killed
   Clock::time_point sensor_since_{};
 };
 

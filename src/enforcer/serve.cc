@@ -59,12 +59,24 @@ int serve_enforcer(bool with_firewall) {
   drop_capabilities(kKeptCapabilities);
   seal(kPolicy);
 
+  const auto follow = [&routes] {
+    // A view that may be wrong is worse than none: without it every ban would have to be refused.
+    if (const auto read = routes.refresh(); !read)
+      fatal("this host's addresses cannot be followed: " + read.error().what);
+  };
+
   EventLoop loop;
   Enforcer enforcer({.loop = loop,
                      .monitor = monitor,
                      .launcher = launcher,
                      .firewall = nft ? &*nft : nullptr,
-                     .view = [&routes] { return &routes.view(); },
+                     .view =
+                         [&] {
+                           // Each judgement knows what the kernel has told until now: the monitor
+                           // cannot keep us too busy to hear of a new address or gateway.
+                           follow();
+                           return &routes.view();
+                         },
                      .table_events = events ? events->fd() : -1,
                      .table_touched =
                          [&events](unsigned expected) {
@@ -77,11 +89,7 @@ int serve_enforcer(bool with_firewall) {
                      .lifted = [&events] { return events->lifted(); }});
   loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
   loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
-  loop.watch(routes.fd(), [&](short) {
-    // A view that may be wrong is worse than none: without it every ban would have to be refused.
-    if (const auto read = routes.refresh(); !read)
-      fatal("this host's addresses cannot be followed: " + read.error().what);
-  });
+  loop.watch(routes.fd(), [&](short) { follow(); });
   return loop.run();
 }
 

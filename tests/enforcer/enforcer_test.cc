@@ -248,10 +248,37 @@ TEST_F(EnforcerTest, ADeadSensorIsReportedAndStartedAgainLater) {
   EXPECT_EQ(asked(), LauncherOp::spawn_sensor);
 }
 
-TEST_F(EnforcerTest, DropSensorKillsItThroughTheLauncher) {
+TEST_F(EnforcerTest, DropSensorKillsItThroughTheLauncherOncePerSensor) {
   start_serving();
+  const UniqueFd channel(eventfd(0, EFD_CLOEXEC));
   say(DropSensor{});
-  EXPECT_EQ(asked(), LauncherOp::kill_sensor);
+  EXPECT_EQ(asked(), std::nullopt) << "there is none yet";
+  for (int sensor = 0; sensor < 2; ++sensor) {
+    launched({LauncherEventKind::sensor_started, 0, 0}, channel.get());
+    for (int i = 0; i < 10; ++i)
+      say(DropSensor{});
+    EXPECT_EQ(asked(), LauncherOp::kill_sensor);
+    EXPECT_EQ(asked(), std::nullopt);
+    launched({LauncherEventKind::sensor_ended, 1, SIGKILL});
+    say(DropSensor{});
+    EXPECT_EQ(asked(), std::nullopt);
+  }
+}
+
+TEST_F(EnforcerTest, AMonitorThatNeverPausesDoesNotKeepItFromTheOthers) {
+  start_serving();
+  constexpr std::uint64_t kQueued = 100;
+  for (std::uint64_t id = 1; id <= kQueued; ++id)
+    ASSERT_EQ(monitor_->send(encode(Unban{id, src("192.0.2.9/32")})), Channel::Sent::ok);
+  std::uint64_t handled = 0;
+  for (std::uint64_t turn = 0; turn < kQueued && handled < kQueued; ++turn) {
+    const std::uint64_t before = handled;
+    enforcer_->on_monitor();
+    while (heard<Outcome>())
+      ++handled;
+    EXPECT_LE(handled - before, 10U);
+  }
+  EXPECT_EQ(handled, kQueued);
 }
 
 TEST_F(EnforcerTest, ATableThatSomebodyRemovedIsMadeAgainAndAnnouncedAsSuch) {
