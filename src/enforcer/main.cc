@@ -1,12 +1,15 @@
 // portsentryd: the launcher, and, executed again by itself, its other half, the enforcer.
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "build_paths.h"
 #include "common/log.h"
+#include "common/result.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/launcher.h"
 #include "enforcer/options.h"
@@ -25,7 +28,15 @@ int serve(const std::string& config) {
   return Launcher(std::move(ready.prepared)).run();
 }
 
+// Who starts us may have left other habits: with SIGCHLD ignored no child's end would ever be told,
+// and a reader of standard error that goes away must not end the daemon.
+void have_own_signals() {
+  if (signal(SIGCHLD, SIG_DFL) == SIG_ERR || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+    fatal(Error::from_errno("signal", errno).what);
+}
+
 int run(const std::vector<std::string_view>& arguments) {
+  have_own_signals();
   // Only the launcher starts us like this; the enforcer half checks that it was (enforcer.h).
   if (!arguments.empty() && arguments.front() == "--enforcer") {
     return serve_enforcer(arguments.size() == 2 && arguments.back() == "nftables");

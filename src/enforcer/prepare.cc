@@ -96,9 +96,11 @@ UniqueFd seal_text(const char* name, std::string_view text) {
 }  // namespace
 
 Ready prepare(const std::string& config_path) {
-  // Standard descriptors exist from here on, so that no file of ours becomes number 0, 1 or 2.
+  // Standard descriptors exist from here on, in our children too (no O_CLOEXEC), so that no file
+  // of theirs or ours becomes number 0, 1 or 2.
   while (true) {
-    UniqueFd null = open_null();
+    UniqueFd null(open("/dev/null", O_RDWR));
+    if (!null) fatal(Error::from_errno("open /dev/null", errno).what);
     if (null.get() > 2) break;
     static_cast<void>(null.release());
   }

@@ -133,11 +133,18 @@ Result<UniqueFd> sealed_copy(const char* name, Bytes content) {
 Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid, unsigned gid) {
   if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
     return Error::from_errno("mkdir " + path, errno);
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const auto open_it = [&](int how) {
+    return UniqueFd(open(path.c_str(), how | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  };
+  UniqueFd fd = open_it(O_PATH);
   if (!fd) return Error::from_errno("open " + path, errno);
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) return Error::from_errno("stat " + path, errno);
-  // Only what differs is changed, so that a container without CAP_CHOWN can prepare it.
+  // Only what differs is changed, and looked at without opening, so that a container without
+  // CAP_CHOWN can prepare it, and one without CAP_DAC_READ_SEARCH start a second time.
+  if (status.st_uid == uid && status.st_gid == gid && (status.st_mode & 07777) == mode) return {};
+  fd = open_it(O_RDONLY);
+  if (!fd || fstat(fd.get(), &status) != 0) return Error::from_errno("open " + path, errno);
   if ((status.st_uid != uid || status.st_gid != gid) && fchown(fd.get(), uid, gid) != 0) {
     return Error::from_errno("chown " + path, errno);
   }
