@@ -6,7 +6,7 @@
 //
 // Descriptors at birth: 1 log, 2 diagnostics, 3 channel A, 4 configuration and 5 ignore list
 // (sealed memfds), 6 history, 7 blocked file, 8 control socket (listening). From here: 9 rtnetlink,
-// 10 channel B; policy.cc knows these numbers.
+// 10 channel B, 11 signalfd; policy.cc knows these numbers.
 #include <fcntl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -51,6 +51,7 @@ enum Descriptor : int {
   kControl = 8,
   kRtnetlink = 9,
   kChannelB = 10,
+  kStop = 11,
 };
 
 constexpr std::size_t kMaxConfig = std::size_t{256} * 1024;
@@ -115,7 +116,8 @@ UniqueFd stop_signal() {
   if (sigprocmask(SIG_BLOCK, &stop, nullptr) != 0) {
     fatal(Error::from_errno("sigprocmask", errno).what);
   }
-  UniqueFd fd(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  const UniqueFd any(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
+  UniqueFd fd(any ? ::dup3(any.get(), kStop, O_CLOEXEC) : -1);
   if (!fd) fatal(Error::from_errno("signalfd", errno).what);
   // A reader of our log that goes away, a terminal's Ctrl-C and its end are not for this process to
   // die of: the launcher decides, and its end is ours (PR_SET_PDEATHSIG).

@@ -8,9 +8,10 @@ namespace portsentry::monitor {
 namespace {
 
 // Descriptors: 1 log, 2 stderr, 3 channel A, 6 history, 7 blocked file, 8 control socket,
-// 9 rtnetlink, 10 channel B; a signalfd and the accepted control connections wherever the kernel
-// puts them. fcntl(2) is absent on purpose: F_SETFL would let a captured monitor take O_APPEND off
-// the history and rewrite what it has already told.
+// 9 rtnetlink, 10 channel B, 11 signalfd; the accepted control connections wherever the kernel puts
+// them. read(2) is for 11 alone: 1 and 2 may be the administrator's terminal, and what is typed
+// there is nobody's business. fcntl(2) is absent on purpose: F_SETFL would let a captured monitor
+// take O_APPEND off the history and rewrite what it has already told.
 // A row stays a row:
 // clang-format off
 constexpr auto kAllowed = std::to_array<SyscallRow>({
@@ -23,7 +24,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
      "the clock where the vDSO cannot read it (some virtual machines)"},
 
     // Hearing.
-    {SCMP_SYS(read), "read", "the signalfd: SIGTERM, SIGINT"},
+    {SCMP_SYS(read), "read", "the signalfd: SIGTERM", {on_descriptor(11)}},
     {SCMP_SYS(recvmsg), "recvmsg", "channels A, B and C, rtnetlink"},
     {SCMP_SYS(accept4), "accept4", "a portsentryctl connects", {on_descriptor(8)}},
     {SCMP_SYS(getsockopt), "getsockopt", "who connected",

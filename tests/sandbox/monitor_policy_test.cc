@@ -133,14 +133,26 @@ TEST(MonitorPolicy, HearsSigtermThroughItsSignalDescriptor) {
     sigemptyset(&stop);
     sigaddset(&stop, SIGTERM);
     REQUIRE(sigprocmask(SIG_BLOCK, &stop, nullptr) == 0);
-    const int signals = signalfd(-1, &stop, SFD_CLOEXEC);
+    place(signalfd(-1, &stop, SFD_CLOEXEC), 11);
     REQUIRE(kill(getpid(), SIGTERM) == 0);
     REQUIRE(install(monitor::kPolicy).has_value());
     signalfd_siginfo heard{};
-    REQUIRE(read(signals, &heard, sizeof(heard)) == sizeof(heard));
+    REQUIRE(read(11, &heard, sizeof(heard)) == sizeof(heard));
     REQUIRE(heard.ssi_signo == SIGTERM);
   });
   EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, CannotReadTheTerminalThatItsLogGoesTo) {
+  for (const int fd : {1, 2}) {
+    const auto ended = run([fd] {
+      place(open("/dev/null", O_RDWR | O_CLOEXEC), fd);
+      REQUIRE(install(monitor::kPolicy).has_value());
+      char typed{};
+      static_cast<void>(!read(fd, &typed, 1));
+    });
+    EXPECT_EQ(ended.how, kDiedByFilter) << fd << ' ' << ended.words;
+  }
 }
 
 TEST(MonitorPolicy, CannotRewriteWhatItsHistoryAlreadyTold) {
