@@ -23,10 +23,8 @@ TESTED_ELSEWHERE = {
     "common/seccomp.cc": "sandbox/filter_test.cc",
     "common/sanitizer_defaults.cc": "integration/run.py",  # only sanitizer builds link it; all of them need it
     # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
-    "enforcer/instance_lock.cc": "integration/test_lifecycle.py",
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
-    "enforcer/roles.cc": "integration/test_processes.py",
     "enforcer/serve.cc": "integration/test_processes.py",
     "sensor/serve.cc": "integration/test_processes.py",
 }
