@@ -34,7 +34,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string Finding::print() const {
   std::string out = printable(file);
-  if (line != 0) out += ":" + std::to_string(line);
+  if (line != 0) out.append(":").append(std::to_string(line));
   if (!out.empty()) out += ": ";
   out += severity == Severity::error ? "error: " : "warning: ";
   if (!key.empty()) out += printable(key) + ": ";
@@ -67,7 +67,7 @@ std::string printable(std::string_view text) {
 
 std::string in_quotes(std::string_view text) {
   const bool cut = text.size() > kMaxQuoted;
-  return "'" + printable(text.substr(0, kMaxQuoted)) + (cut ? "...'" : "'");
+  return std::string("'").append(printable(text.substr(0, kMaxQuoted))).append(cut ? "...'" : "'");
 }
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& words) {

@@ -57,7 +57,7 @@ std::optional<Error> RecordFile::write_all(std::string_view text) {
 std::optional<Error> RecordFile::append(std::string_view text) {
   if (!fd_) return std::nullopt;
   // After a line that was cut short by a full disk, the next one must not be glued to it.
-  if (torn_) return write_all("\n" + std::string(text));
+  if (torn_) return write_all(std::string("\n").append(text));
   return write_all(text);
 }
 
