@@ -243,7 +243,7 @@ class Server {
           return rearm();
         case Channel::Got::closed:
           leave_sensor();
-          monitor_.sensor_gone();
+          monitor_.sensor_hung_up(now());
           return rearm();
         case Channel::Got::malformed:
           return distrust_sensor("malformed message");
@@ -315,7 +315,8 @@ int serve(const std::string& conf_path, const std::string& ignore_path) {
 
   const ConfigReading conf = read_config(conf_text, conf_path);
   const IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path);
-  complain_all(conf.findings);
+  // A start that is refused is told its reason and nothing beside it.
+  if (conf.ok() && ignore.ok()) complain_all(conf.findings);
   complain_all(ignore.findings);
   if (!conf.ok() || !ignore.ok()) return kExitConfig;
 

@@ -14,6 +14,8 @@ namespace {
 // When the enforcer is not reading: soon enough that a ban hardly waits, rarely enough to be idle.
 constexpr std::chrono::milliseconds kSendAgain{10};
 constexpr std::chrono::minutes kTellAlreadyEvery{1};
+// The end of a sensor that hung up. The kernel takes its time to unmap a capture ring.
+constexpr std::chrono::seconds kSensorEnds{5};
 constexpr std::size_t kListedPorts = 64;
 
 // A ban that ends means that BLOCKED_FILE is written whole; the more bans, the less often.
@@ -266,8 +268,15 @@ void Monitor::sensor_broken(std::string_view what, Now now) {
   pump(now);
 }
 
+void Monitor::sensor_hung_up(Now now) {
+  const bool known = sensor_phase_ == SensorPhase::none;  // SensorLost was faster
+  sensor_gone();
+  if (!known) sensor_must_end_by_ = now.steady + kSensorEnds;
+}
+
 void Monitor::sensor_gone() {
   sensor_phase_ = SensorPhase::none;
+  sensor_must_end_by_.reset();
   for (std::size_t i = 0; i < kSensorCounters; ++i) {
     sensor_before_.at(i) += std::exchange(sensor_now_.at(i), 0);
   }
@@ -419,6 +428,9 @@ void Monitor::tick(Now now) {
     }
   }
   tell_restored_when_done();
+  if (sensor_must_end_by_ && *sensor_must_end_by_ <= now.steady) {
+    sensor_broken("it closed its channel and did not end", now);
+  }
   if (const auto due = budget_.summary_due(); due && *due <= now.steady) {
     const LogBudget::Suppressed suppressed = budget_.take_summary();
     if (suppressed.by_source > 0) {
@@ -438,7 +450,8 @@ void Monitor::tick(Now now) {
 
 std::optional<Clock::time_point> Monitor::wake_at() const {
   std::optional<Clock::time_point> first;
-  for (const auto& due : {bans_.next_due(), budget_.summary_due(), retry_send_, rewrite_blocked_}) {
+  for (const auto& due : {bans_.next_due(), budget_.summary_due(), retry_send_, rewrite_blocked_,
+                          sensor_must_end_by_}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

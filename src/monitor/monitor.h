@@ -67,8 +67,8 @@ class Monitor {
 
   // What a new sensor is told first.
   [[nodiscard]] SensorConfig sensor_config() const;
-  // Its channel closed; SensorLost will tell why.
-  void sensor_gone();
+  // Its channel closed. SensorLost will tell why; should none come, it lives on and is replaced.
+  void sensor_hung_up(Now now);
   // It spoke what it must not, `what`: our end of its channel is closed, and it is to be replaced.
   void sensor_broken(std::string_view what, Now now);
 
@@ -98,6 +98,7 @@ class Monitor {
   void tell_refusal(const Detection& detection, std::string_view reason, Now now);
   void enforced(const Bans::Answer& answer, Now now);
   bool narrow_after_refusal(const Bans::Answer& answer, Now now);
+  void sensor_gone();
   void tell_restored_when_done();
   void announce_when_ready();
   void log_limited(const Source& source, std::string_view line, Now now);
@@ -123,6 +124,7 @@ class Monitor {
   SensorPhase sensor_phase_ = SensorPhase::none;
   bool sensor_was_ready_ = false;
   bool announced_ = false;
+  std::optional<Clock::time_point> sensor_must_end_by_;  // it hung up, and SensorLost is to come
   std::uint64_t sensor_restarts_ = 0;
   std::array<std::uint64_t, kSensorCounters> sensor_before_{};  // of the sensors before this one
   std::array<std::uint64_t, kSensorCounters> sensor_now_{};

@@ -361,6 +361,12 @@ class CapturedSensor(Captured):
         self.channel.send(self.detection(23, "10.77.0.40"))
         self.assert_replaced("message out of its phase")
 
+    def test_hanging_up_and_living_on_has_it_replaced(self):
+        self.get_ready()
+        hung_up, self.channel = self.channel, self.villain
+        hung_up.close()
+        self.assert_replaced("it closed its channel and did not end")
+
     def test_second_ready_has_it_replaced(self):
         self.get_ready()
         self.channel.send(READY)

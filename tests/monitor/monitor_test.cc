@@ -528,6 +528,31 @@ TEST_F(Story, ABrokenSensorIsToldAndReplaced) {
   EXPECT_FALSE(sense(probe("198.51.100.7")));
 }
 
+TEST_F(Story, ASensorThatHangsUpAndLivesOnIsReplaced) {
+  serve();
+  monitor_->sensor_hung_up(now());
+  EXPECT_FALSE(monitor_->status().active);
+  wait(4s);
+  EXPECT_TRUE(sent<DropSensor>().empty()) << "it may be ending";
+  wait(2s);
+  EXPECT_EQ(count("sensor is broken or captured (it closed its channel and did not end)"), 1U);
+  EXPECT_EQ(sent<DropSensor>().size(), 1U);
+  wait(10min);
+  EXPECT_EQ(sent<DropSensor>().size(), 1U);
+}
+
+TEST_F(Story, ASensorThatHangsUpAndEndsIsNotCalledBroken) {
+  for (const bool told_first : {false, true}) {
+    serve();
+    if (!told_first) monitor_->sensor_hung_up(now());
+    ASSERT_TRUE(hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms}));
+    if (told_first) monitor_->sensor_hung_up(now());
+    wait(10min);
+    EXPECT_EQ(count("broken"), 0U);
+    EXPECT_TRUE(sent<DropSensor>().empty());
+  }
+}
+
 TEST_F(Story, ALostSensorIsToldAndItsSuccessorIsNotCalledAFirstStart) {
   serve();
   ASSERT_TRUE(hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms}));
