@@ -77,9 +77,24 @@ UniqueFd append_or_null(std::string_view key, const std::string& path) {
   return std::move(*fd);
 }
 
+// The monitor may write to `written`: nothing that root reads may be that file, by whatever name.
+void refuse_same_file(std::string_view key, const UniqueFd& written, const std::string& path) {
+  struct stat one {};
+  struct stat other {};
+  if (fstat(written.get(), &one) != 0 || !S_ISREG(one.st_mode)) return;
+  if (stat(path.c_str(), &other) != 0 || one.st_dev != other.st_dev || one.st_ino != other.st_ino)
+    return;
+  fatal(std::string(key) + " is the same file as " + path, kExitConfig);
+}
+
 void print(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings)
     complain(finding.print());
+}
+
+void print_errors(const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings)
+    if (finding.severity == Severity::error) complain(finding.print());
 }
 
 std::string read_ignore_file(const Config& config, bool strict) {
@@ -117,8 +132,9 @@ Ready prepare(const std::string& config_path) {
   const ConfigReading reading = read_config(text, config_path);
   // What the monitor will say again about its own keys is left to it; errors stop everything here.
   if (!reading.ok()) {
-    print(reading.findings);
-    fatal(config_path + " has errors (see above); nothing was started", kExitConfig);
+    // The mistakes and nothing beside them: warnings are no reason, and -t tells them.
+    print_errors(reading.findings);
+    _exit(kExitConfig);
   }
   const Config& config = reading.config;
 
@@ -145,6 +161,11 @@ Ready prepare(const std::string& config_path) {
           kExitRuntime);
   p.history = append_or_null("HISTORY_FILE", config.history_file);
   p.blocked = append_or_null("BLOCKED_FILE", config.blocked_file);
+  for (const std::string& read : {config_path, config.ignore_file}) {
+    refuse_same_file("HISTORY_FILE", p.history, read);
+    refuse_same_file("BLOCKED_FILE", p.blocked, read);
+  }
+  refuse_same_file("BLOCKED_FILE", p.blocked, config.history_file);
   p.config = seal_text("config", text);
   p.ignore = seal_text("ignore", ignore);
   p.ports = require(sealed_copy("ports", std::as_bytes(std::span(&config.ports, 1))), kExitRuntime);

@@ -10,11 +10,12 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
 class RefusedStart(LabTest):
-    def refused(self, status, reason, wrapper=(), arguments=("-f", CONF)):
+    def refused(self, status, reason, wrapper=(), arguments=("-f", CONF), lines=1):
         before = self.lab.tables()
         daemon = self.launch(arguments, wrapper)
         self.assertEqual(daemon.await_exit(), status, daemon.transcript())
         self.assertEqual(len(daemon.matching(reason)), 1, daemon.transcript())
+        self.assertEqual(len(daemon.lines), lines, daemon.transcript())
         self.assertEqual(daemon.matching("active and listening"), [])
         self.assertEqual(self.lab.tables(), before)
         self.assertFalse(CONTROL.exists())
@@ -30,8 +31,8 @@ class RefusedStart(LabTest):
 
     def test_two_mistakes_are_both_named(self):
         self.configure(SCAN_TRIGGER="lots", FIREWALL="nftable")
-        self.refused(CONFIGURATION, r"SCAN_TRIGGER: found")
-        self.refused(CONFIGURATION, r"FIREWALL.*nftables")
+        self.refused(CONFIGURATION, r"SCAN_TRIGGER: found", lines=2)
+        self.refused(CONFIGURATION, r"FIREWALL.*nftables", lines=2)
 
     def test_configuration_of_somebody_else(self):
         self.configure()
@@ -84,6 +85,15 @@ class RefusedStart(LabTest):
         self.configure(HISTORY_FILE=history)
         self.refused(CONFIGURATION, rf"{history}")
         self.assertEqual(victim.read_text(), "mine\n")
+
+    def test_output_file_that_is_also_the_configuration(self):
+        """The monitor writes the one, root believes the other; by whatever name."""
+        for key, path in (("HISTORY_FILE", CONF), ("BLOCKED_FILE", f"{CONF.parent}/./{CONF.name}"),
+                          ("BLOCKED_FILE", f"{IGNORE.parent}//{IGNORE.name}")):
+            self.configure(**{key: path})
+            before = CONF.read_text()
+            self.refused(CONFIGURATION, rf"{key} is the same file as {CONF.parent}")
+            self.assertEqual(CONF.read_text(), before)
 
     def test_unreadable_file_of_mode_0600_is_fine_for_root(self):
         self.configure(ignore=f"{self.scanner.v4}\n")
@@ -142,7 +152,7 @@ class RefusedStart(LabTest):
         self.user_missing("portsentry-sensor")
 
     def test_unknown_option(self):
-        self.refused(USAGE, r"unknown argument .--frobnicate.", arguments=("--frobnicate",))
+        self.refused(USAGE, r"unknown argument .--frobnicate.", arguments=("--frobnicate",), lines=2)  # and the usage
 
     def test_helper_started_by_hand_says_who_starts_it(self):
         for name in ("portsentry-monitor", "portsentry-sensor"):
