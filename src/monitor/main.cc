@@ -86,9 +86,9 @@ void occupy_channel_b(int fd) {
   if (::dup3(fd, kChannelB, O_CLOEXEC) < 0) fatal(Error::from_errno("channel B: dup3", errno).what);
 }
 
-void complain_all(const std::vector<Finding>& findings) {
+void complain_about(const std::vector<Finding>& findings, bool warnings_too) {
   for (const Finding& finding : findings)
-    complain(finding.print());
+    if (warnings_too || finding.severity == Severity::error) complain(finding.print());
 }
 
 bool is_seqpacket(int fd) {
@@ -105,7 +105,7 @@ int check(const std::string& ignore_path) {
   drop_capabilities({});
   seal(kPolicy);
   const IgnoreReading reading = read_ignore_list(text, ignore_path);
-  complain_all(reading.findings);
+  complain_about(reading.findings, true);
   return reading.ok() ? kExitOk : kExitConfig;
 }
 
@@ -315,10 +315,11 @@ int serve(const std::string& conf_path, const std::string& ignore_path) {
 
   const ConfigReading conf = read_config(conf_text, conf_path);
   const IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path);
-  // A start that is refused is told its reason and nothing beside it.
-  if (conf.ok() && ignore.ok()) complain_all(conf.findings);
-  complain_all(ignore.findings);
-  if (!conf.ok() || !ignore.ok()) return kExitConfig;
+  // A start that is refused is told why and nothing beside it; -t tells the warnings too.
+  const bool accepted = conf.ok() && ignore.ok();
+  complain_about(conf.findings, accepted);
+  complain_about(ignore.findings, accepted);
+  if (!accepted) return kExitConfig;
 
   const auto opened = [](const std::string& path, int fd) {
     return path.empty() ? UniqueFd() : UniqueFd(fd);
