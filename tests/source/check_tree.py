@@ -32,6 +32,9 @@ TESTED_ELSEWHERE = {
 SHELL = re.compile(r"(?<![\w.>:])(?:std)?(?:::)?(system|popen|execl[pe]?|execvp|execvpe|posix_spawnp)\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+VERBS = re.compile(r"oneof verb \{(.*?)\}", re.S)
+VERB = re.compile(r"^\s*(\w+) \w+ = \d+;", re.M)
+NAMED_FILE = re.compile(r"`((?:src|proto|tests|etc|contrib|docs)/[\w./*-]+)")
 AVOIDED = re.compile(r"<(iostream|fstream|sstream|regex|format|thread|mutex|filesystem)>")
 TEXT = {".cc", ".h", ".py", ".build", ".proto", ".nft", ".conf", ".ignore", ".sh", ".in", ".md"}
 
@@ -98,6 +101,20 @@ class Checker:
             if path != pathlib.Path(__file__).resolve() and (found := UNFINISHED.search(line)):
                 self.say(path, number, f"{found[0]}: nothing half-made lands")
 
+    def check_readme(self):
+        """What an auditor reads there is all there is: every verb is in its table, every file that it names exists."""
+        path = self.tree / "README.md"
+        text = path.read_text() if path.is_file() else ""
+        tables = "\n".join(line for line in text.splitlines() if line.startswith("|"))
+        for proto in sorted((self.tree / "proto").glob("*.proto")):
+            for verb in (name for verbs in VERBS.findall(proto.read_text()) for name in VERB.findall(verbs)):
+                if not re.search(rf"\b{verb}\b", tables):
+                    self.say(proto, 1, f"{verb} is not in the README's message table")
+        for number, line in enumerate(text.splitlines(), 1):
+            for name in NAMED_FILE.findall(line):
+                if not any(self.tree.glob(name)):
+                    self.say(path, number, f"{name} does not exist")
+
     def run(self):
         for side in ("common", *SIDES):
             for path in sorted((self.tree / "src" / side).rglob("*")):
@@ -105,6 +122,7 @@ class Checker:
                     self.check_source(path, side)
                 if path.suffix == ".cc":
                     self.check_has_test(path, side)
+        self.check_readme()
         roots = ("src", "proto", "tests", "etc", "contrib", ".ci")
         # tests/data and corpora hold broken files on purpose.
         apart = {self.tree / "tests/data", self.tree / "tests/fuzz/corpus"}

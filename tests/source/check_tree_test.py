@@ -61,6 +61,15 @@ class CheckTree(unittest.TestCase):
         self.assert_one("a tab", "src/monitor/a.h", "int\ta;\n")
         self.assert_one("end of the line", "src/monitor/a.h", "int a; \n")
 
+    def test_verb_that_the_readme_does_not_tell_is_found(self):
+        proto = "message ToRoot {\n  oneof verb {\n    Ban ban = 1;  // why\n    Format format = 2;\n  }\n}\n"
+        self.assert_one("Format is not in the README's message table", "proto/a.proto", proto,
+                        **{"README.md": "Format is only spoken of.\n\n| A | Ban | source |\n"})
+
+    def test_file_that_the_readme_names_and_nobody_has_is_found(self):
+        self.assert_one("src/b.cc does not exist", "README.md", "See `src/b.cc` and `tests/*.py`.\n",
+                        **{"tests/a.py": "\n"})
+
     def test_avoided_header_is_found(self):
         self.assert_one("not used here", "src/monitor/a.h", "#include <iostream>\n")
 
