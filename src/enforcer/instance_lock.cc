@@ -60,7 +60,10 @@ Result<UniqueFd> take_name() {
       holder.uid == 0) {
     return in_the_way(holder.pid, "in this network namespace");
   }
-  complain("warning: the abstract socket name @portsentryd is held by a process that is not root");
+  // Anybody can fill the queue of one who is root, too: then nobody can say who it is.
+  complain(
+      "warning: the abstract socket name @portsentryd is held by a process that is not root, or "
+      "cannot be asked");
   return UniqueFd();
 }
 
