@@ -64,6 +64,11 @@ def _mount(source, target, kind, flags=0, data=""):
              f"mount {target}")
 
 
+def mount_private(target):
+    """An empty directory over a real one, for this test only."""
+    _mount("tmpfs", target, "tmpfs", 0, "mode=755")
+
+
 def bind(source, target):
     """Puts one file or directory over another, for this test only."""
     _mount(str(source), target, "", 0x1000)  # MS_BIND
@@ -328,12 +333,12 @@ def is_alive(pid):
 class Daemon:
     """portsentryd in the foreground, its lines as they come."""
 
-    def __init__(self, lab, arguments=("-f", CONF), wrapper=()):
+    def __init__(self, lab, arguments=("-f", CONF), wrapper=(), binary=BIN / "portsentryd"):
         self.lab = lab
         self.lines = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            lab.guard.inside([*wrapper, BIN / "portsentryd", *arguments]), stdin=subprocess.DEVNULL,
+            lab.guard.inside([*wrapper, binary, *arguments]), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.process.pid  # nsenter and wrappers exec: the launcher's own
         self._readers = [threading.Thread(target=self._collect, args=(stream,), daemon=True)

@@ -95,6 +95,18 @@ class RefusedStart(LabTest):
             self.refused(CONFIGURATION, rf"{key} is the same file as {CONF.parent}")
             self.assertEqual(CONF.read_text(), before)
 
+    def test_history_and_blocked_file_may_lie_beside_the_configuration(self):
+        history, blocked = CONF.with_name("history"), CONF.with_name("blocked")
+        write_root_file(history, "1 - older\n", 0o600)
+        self.configure(HISTORY_FILE=history, BLOCKED_FILE=blocked)
+        daemon = self.launch().await_ready()
+        self.send(self.syn(23))
+        self.await_ban(daemon, self.scanner.v4)
+        daemon.await_line("Port: 23 TCP Blocked$")
+        daemon.stop()
+        self.assertRegex(history.read_text(), rf"^1 - older\n\d+ - .* Host: {self.scanner.v4}/.* Port: 23 TCP Blocked\n$")
+        self.assertRegex(blocked.read_text(), rf"^{self.scanner.v4} - Blocked: \w{{3}} \d\d \d\d:\d\d:\d\d \d{{4}}\n$")
+
     def test_unreadable_file_of_mode_0600_is_fine_for_root(self):
         self.configure(ignore=f"{self.scanner.v4}\n")
         CONF.chmod(0o600)
@@ -174,12 +186,23 @@ class Check(LabTest):
             self.assertEqual(done.returncode, OK, done.stdout)
         self.assertEqual(self.lab.tables(), set())
 
-    def test_unknown_key_fails_the_check_but_not_the_start(self):
+    def test_unknown_key_fails_the_check_and_only_warns_at_the_start(self):
         self.configure(SCAN_TRIGER="2")
         done = self.ask("-t", "-f", CONF)
         self.assertEqual(done.returncode, CONFIGURATION)
         self.assertRegex(done.stdout, r"SCAN_TRIGER.*SCAN_TRIGGER")
-        self.launch().await_ready()
+        daemon = self.launch().await_ready()
+        self.assertEqual(len(daemon.matching(rf"{CONF}:\d+: warning: SCAN_TRIGER: .*did you mean SCAN_TRIGGER\?")), 1)
+
+    def test_files_that_only_root_may_read_are_named_to_an_ordinary_user(self):
+        for path in (CONF, IGNORE):
+            self.configure()
+            path.chmod(0o600)
+            done = self.ask("-t", "-f", CONF, wrapper=NOBODY)
+            self.assertEqual(done.returncode, CONFIGURATION)
+            self.assertRegex(done.stdout, rf"open {path}: Permission denied")
+            self.assertEqual(self.ask("-t", "-f", CONF).returncode, OK)
+            path.chmod(0o644)
 
     def test_check_reports_ownership_as_a_warning(self):
         theirs = pathlib.Path("/run/lab/theirs.conf")
