@@ -19,8 +19,8 @@ enum class SensorCounter : std::uint8_t {
   channel_full,      // a detection that did not fit the channel; retried at the source's next probe
   evicted,           // sources forgotten because the table was full
   malformed,         // truncated, inconsistent or unknown headers
-  fragment_pending,  // first halves of a fragmented header, waiting for the rest
-  fragment_dropped,  // halves that never met, or did not fit the table
+  fragment_pending,  // halves of a fragmented header, waiting for the rest
+  fragment_dropped,  // second halves that never met a first one
   other_interface,   // not one of INTERFACES
   not_ours,          // target is not one of our unicast addresses
   bad_source,        // source could not have crossed a network, or is one of our own addresses

@@ -318,7 +318,8 @@ void LocalView::apply_route(Bytes payload, bool added, bool replaces) {
   append_number(route, priority);
   append(route, destination_bytes);
 
-  if (header->rtm_type == RTN_LOCAL) {
+  // A router also answers for the anycast address of each of its IPv6 networks (RFC 4291 2.6.1).
+  if (header->rtm_type == RTN_LOCAL || header->rtm_type == RTN_ANYCAST) {
     // Only the kernel's own table: the usual set-up for transparent proxies routes *everything* to
     // this host in another one, for marked packets only, and would make the whole world ours.
     if (table != RT_TABLE_LOCAL || !destination || header->rtm_dst_len == 0) return;

@@ -151,6 +151,7 @@ constexpr std::uint32_t kIp6Header = 40;
 constexpr std::uint32_t kFragmentHeader = 8;
 constexpr std::uint32_t kTcpToFlags = 14;
 constexpr std::uint32_t kUdpHeader = 8;
+constexpr std::uint32_t kVlanNumber = 0x0fff;
 constexpr std::uint32_t kHostIdentity = 139;  // RFC 7401
 constexpr std::uint32_t kShim6 = 140;         // RFC 5533
 constexpr std::array<std::uint32_t, 8> kExtensionHeaders{
@@ -304,13 +305,14 @@ void endings(Assembler& code) {
   code.add(kFragmentHeader + kTcpToFlags - 8);
   code.accept_a();
 
+  code.place(kVlan);
+  code.half_at(0);
+  code.if_any_bit(kVlanNumber, kReject, kWalkOn);
+
   code.place(kUdp);
   code.a_is_x();
   code.add(kUdpHeader);
   code.accept_a();
-
-  code.place(kVlan);
-  code.accept(kVlanLength);
 
   code.place(kWalkOn);
   code.accept(kCaptureLength);

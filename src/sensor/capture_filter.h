@@ -9,7 +9,9 @@
 //     IPv4 UDP  whole or first fragment                  ihl + 8
 //     IPv6      the same behind up to 4 extension headers, to the same byte; a longer chain that
 //               is all extension headers: kCaptureLength bytes, for user space to walk
-//     VLAN tags that the kernel left in place            kVlanLength bytes, for user space to walk
+//     priority tags (VLAN 0) behind the first one, which Linux skips, however many there are:
+//               kCaptureLength bytes, for user space to walk
+//     (a tag with a number belongs to a VLAN interface, which shows the packet again without it)
 //   from us (PACKET_OUTGOING), not on loopback:
 //     UDP over IPv4 (whole or first fragment) and IPv6 (directly after the fixed header)
 // Lengths are from the network header on; "14" ends behind TCP's flags. The instructions are those
@@ -25,10 +27,9 @@ namespace portsentry::sensor {
 
 // What is handed up of a chain that the filter does not walk itself; and the snap length that the
 // capture should have (plus the cooked header, 20 bytes for SLL2). A transport header beyond it is
-// out of the parser's reach, and its packet counts as malformed.
-inline constexpr std::uint32_t kCaptureLength = 256;
-// Four tags of 4 bytes, the longest IPv4 header, 14 bytes of TCP.
-inline constexpr std::uint32_t kVlanLength = 4 * 4 + 60 + 14;
+// out of the parser's reach, and its packet counts as malformed. Linux answers a probe behind any
+// number of extension headers that fit one packet (tried), so this is Ethernet's longest.
+inline constexpr std::uint32_t kCaptureLength = 1500;
 
 [[nodiscard]] std::vector<sock_filter> capture_filter();
 

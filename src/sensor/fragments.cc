@@ -1,6 +1,7 @@
 #include "sensor/fragments.h"
 
 #include <algorithm>
+#include <variant>
 
 namespace portsentry::sensor {
 namespace {
@@ -11,20 +12,36 @@ bool same_datagram(const HeaderPiece& a, const HeaderPiece& b) {
   return a.id == b.id && a.source == b.source && a.target == b.target;
 }
 
-// Both hold a block, and differ in it.
-bool conflict(const HeaderPiece& a, const HeaderPiece& b) {
-  const auto at = [](const HeaderPiece& p) { return p.bytes.begin() + kBlock1; };
-  return (a.has0 && b.has0 && !std::equal(a.bytes.begin(), at(a), b.bytes.begin())) ||
-         (a.has1 && b.has1 && !std::equal(at(a), a.bytes.end(), at(b)));
+void leave(const HeaderPiece& piece, std::vector<Segment>& leaving, SensorTally& tally) {
+  if (!piece.has0) return tally.add(SensorCounter::fragment_dropped);
+  ByteReader reader(piece.bytes);
+  const auto source_port = reader.u16();
+  const auto target_port = reader.u16();
+  if (!source_port || !target_port || *target_port == 0) {
+    return tally.add(SensorCounter::malformed);
+  }
+  leaving.push_back({.source = piece.source,
+                     .target = piece.target,
+                     .protocol = Protocol::tcp,
+                     .source_port = *source_port,
+                     .target_port = *target_port,
+                     .flags = {},
+                     .ip_options = piece.ip_options,
+                     .fragmented = true,
+                     .header = Header::first_half});
 }
 
-void merge(HeaderPiece& known, const HeaderPiece& piece) {
-  const auto at = [](auto& p) { return p.bytes.begin() + kBlock1; };
-  if (piece.has0) std::copy(piece.bytes.begin(), at(piece), known.bytes.begin());
-  if (piece.has1) std::copy(at(piece), piece.bytes.end(), at(known));
-  known.has0 = known.has0 || piece.has0;
-  known.has1 = known.has1 || piece.has1;
-  known.ip_options = known.ip_options || piece.ip_options;
+void complete(const HeaderPiece& first, const HeaderPiece& second, std::vector<Segment>& leaving,
+              SensorTally& tally) {
+  auto bytes = first.bytes;
+  std::copy(second.bytes.begin() + kBlock1, second.bytes.end(), bytes.begin() + kBlock1);
+  const Parsed parsed = tcp_segment(first.source, first.target, bytes,
+                                    first.ip_options || second.ip_options, /*fragmented=*/true);
+  const auto* segment = std::get_if<Segment>(&parsed);
+  // A second half that makes no header may be a decoy beside the right one.
+  if (segment == nullptr) return leave(first, leaving, tally);
+  leaving.push_back(*segment);
+  leaving.back().header = Header::cut;
 }
 
 }  // namespace
@@ -33,47 +50,43 @@ FragmentTable::FragmentTable(std::size_t capacity) : capacity_(std::max<std::siz
   datagrams_.reserve(capacity_);
 }
 
-std::optional<Segment> FragmentTable::add(const HeaderPiece& piece, Clock::time_point now,
-                                          SensorTally& tally) {
-  const auto expired = [now](const Datagram& d) { return now - d.since > kLifetime; };
-  const auto known = std::find_if(datagrams_.begin(), datagrams_.end(), [&](const Datagram& d) {
-    return same_datagram(d.piece, piece) && !expired(d);
-  });
+std::vector<Segment> FragmentTable::add(const HeaderPiece& piece, Clock::time_point now,
+                                        SensorTally& tally) {
+  std::vector<Segment> leaving = overdue(now, tally);
+  const auto known = std::find_if(datagrams_.begin(), datagrams_.end(),
+                                  [&](const Datagram& d) { return same_datagram(d.piece, piece); });
 
   if (known == datagrams_.end()) {
     tally.add(SensorCounter::fragment_pending);
-    const Datagram datagram{.piece = piece, .since = now, .spoiled = false};
-    if (datagrams_.size() < capacity_) {
-      datagrams_.push_back(datagram);
-      return std::nullopt;
+    if (datagrams_.size() == capacity_) {
+      leave(datagrams_.front().piece, leaving, tally);
+      datagrams_.erase(datagrams_.begin());
     }
-    const auto oldest =
-        std::min_element(datagrams_.begin(), datagrams_.end(),
-                         [](const Datagram& a, const Datagram& b) { return a.since < b.since; });
-    tally.add(SensorCounter::fragment_dropped);
-    *oldest = datagram;
-    return std::nullopt;
+    datagrams_.push_back({.piece = piece, .since = now});
+    return leaving;
   }
 
-  if (known->spoiled || conflict(known->piece, piece)) {
-    known->spoiled = true;
-    tally.add(SensorCounter::fragment_dropped);
-    return std::nullopt;
-  }
-  merge(known->piece, piece);
-  if (!known->piece.has0 || !known->piece.has1) {
+  if (known->piece.has0 != piece.has0) {
+    const HeaderPiece other = known->piece;
+    datagrams_.erase(known);
+    complete(piece.has0 ? piece : other, piece.has0 ? other : piece, leaving, tally);
+  } else if (known->piece.bytes == piece.bytes) {
     tally.add(SensorCounter::fragment_pending);
-    return std::nullopt;
+  } else {
+    leave(piece, leaving, tally);
   }
+  return leaving;
+}
 
-  const HeaderPiece whole = known->piece;
-  *known = datagrams_.back();
-  datagrams_.pop_back();
-  const Parsed parsed = tcp_segment(whole.source, whole.target, whole.bytes, whole.ip_options,
-                                    /*fragmented=*/true);
-  if (const auto* segment = std::get_if<Segment>(&parsed)) return *segment;
-  tally.add(SensorCounter::malformed);
-  return std::nullopt;
+std::vector<Segment> FragmentTable::overdue(Clock::time_point now, SensorTally& tally) {
+  std::vector<Segment> leaving;
+  const auto waiting = std::find_if(datagrams_.begin(), datagrams_.end(), [now](const Datagram& d) {
+    return now - d.since <= kLifetime;
+  });
+  for (auto late = datagrams_.begin(); late != waiting; ++late)
+    leave(late->piece, leaving, tally);
+  datagrams_.erase(datagrams_.begin(), waiting);
+  return leaving;
 }
 
 }  // namespace portsentry::sensor

@@ -2,15 +2,16 @@
 // fragment), in whatever order the pieces come. Not a reassembler: it needs 14 bytes, keeps nothing
 // else. Pure.
 //
-// Overlaps. A duplicate (the same bytes again) changes nothing. Different bytes for a block that is
-// held spoil the whole datagram until its entry expires: Linux discards such a datagram too
-// (RFC 5722; for IPv4 since 4.19), so neither "first wins" nor "last wins" would tell what the host
-// saw, and a Segment is never built from two attempts.
+// Putting together only gives the probe its name. Every first half that comes in leaves as a
+// Segment exactly once, also when its second half is late (Linux waits 30 s and answers then), was
+// pushed out by other people's fragments, or is one of several versions. Linux ignores a second
+// version that lies inside the first without comparing it (inet_frag_queue_insert), so whoever
+// could spoil a datagram for us by sending one could scan unseen (tried). The first version names
+// it; each further version of the ports is reported by itself.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
-#include <optional>
 #include <vector>
 
 #include "common/counters.h"
@@ -21,7 +22,7 @@ namespace portsentry::sensor {
 
 class FragmentTable {
  public:
-  // Pieces of one probe follow each other closely; the kernel would wait 30 s, a probe does not.
+  // How long a first half waits for its name. Pieces of one probe follow each other closely.
   static constexpr Clock::duration kLifetime = std::chrono::seconds(2);
 
   // At most `capacity` (at least 1) datagrams are remembered, under 100 bytes each, allocated here.
@@ -29,21 +30,24 @@ class FragmentTable {
   // microsecond, and leaves no hash for an attacker to collide.
   explicit FragmentTable(std::size_t capacity = 256);
 
-  // The Segment that `piece` completes; nothing while the other half is missing. When full, the
-  // oldest datagram makes room. Counts fragment_pending (a piece waits), fragment_dropped (a piece
-  // that was spoiled, or whose datagram gave way or expired: noticed when its place is needed) and
-  // malformed (complete, but no TCP header).
-  std::optional<Segment> add(const HeaderPiece& piece, Clock::time_point now, SensorTally& tally);
+  // The Segments that `piece` brings about: the one that it completes; the first half that gives
+  // way to it when the table is full; itself, when it is another version of a first half. Mostly
+  // none. Counts fragment_pending (a piece waits), fragment_dropped (a second half that gave way,
+  // expired or is another version) and malformed (a target port 0).
+  std::vector<Segment> add(const HeaderPiece& piece, Clock::time_point now, SensorTally& tally);
+
+  // First halves that waited in vain until `now`.
+  std::vector<Segment> overdue(Clock::time_point now, SensorTally& tally);
+  [[nodiscard]] bool empty() const { return datagrams_.empty(); }
 
  private:
   struct Datagram {
-    HeaderPiece piece;  // what is known so far
+    HeaderPiece piece;  // one block; with both it is a Segment
     Clock::time_point since;
-    bool spoiled;
   };
 
   std::size_t capacity_;
-  std::vector<Datagram> datagrams_;  // in no order
+  std::vector<Datagram> datagrams_;  // by age
 };
 
 }  // namespace portsentry::sensor

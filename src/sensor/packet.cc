@@ -8,8 +8,7 @@ namespace {
 
 constexpr std::uint16_t kIpv4 = 0x0800;
 constexpr std::uint16_t kIpv6 = 0x86dd;
-constexpr unsigned kMaxVlanTags = 4;
-constexpr unsigned kMaxExtensionHeaders = 16;
+constexpr std::uint16_t kVlanTag = 0x8100;
 
 constexpr std::size_t kTcpHeader = 20;
 constexpr std::size_t kUdpHeader = 8;
@@ -47,7 +46,17 @@ struct Carried {
 };
 
 bool is_vlan_tag(std::uint16_t ethertype) {
-  return ethertype == 0x8100 || ethertype == 0x88a8 || ethertype == 0x9100;
+  return ethertype == kVlanTag || ethertype == 0x88a8 || ethertype == 0x9100;
+}
+
+// Since 6.10 Linux calls a packet by what is behind all its tags, also where a tag is still in
+// front of that (af_packet.c, vlan_get_protocol_dgram). Only priority tags are left: no IPv4 header
+// begins like one, nor an IPv6 header whose length could be true.
+bool begins_with_tag(Bytes network, std::uint16_t ethertype) {
+  ByteReader reader(network);
+  const auto tag = reader.u16();
+  const auto inner = reader.u16();
+  return tag && inner && (*tag & 0x0fffU) == 0 && (is_vlan_tag(*inner) || *inner == ethertype);
 }
 
 // The bytes that IP says belong to it, as far as they were captured: padding and trailers are cut
@@ -240,12 +249,11 @@ Parsed ipv6(Bytes network) {
       .source = *source, .target = *target, .protocol = *next, .captured = {}, .length = *payload};
   ByteReader rest(cut(reader.rest(), *payload));
   bool fragment_header_seen = false;
-  for (unsigned walked = 0; is_extension_header(ip.protocol); ++walked) {
+  // Each is at least 8 bytes: the captured bytes bound the chain. Linux has no other bound.
+  while (is_extension_header(ip.protocol)) {
     const bool is_fragment_header = ip.protocol == kFragment;
-    // Hosts would disagree about a second Fragment header; nobody sends so long a chain.
-    if (walked == kMaxExtensionHeaders || (is_fragment_header && fragment_header_seen)) {
-      return SensorCounter::malformed;
-    }
+    // Linux drops a second Fragment header (tried).
+    if (is_fragment_header && fragment_header_seen) return SensorCounter::malformed;
     if (!step(ip, rest)) return SensorCounter::malformed;
     if (!is_fragment_header) continue;
     fragment_header_seen = true;
@@ -286,10 +294,11 @@ Parsed tcp_segment(const Address& source, const Address& target, Bytes header, b
 
 Parsed parse(Bytes network, std::uint16_t ethertype) {
   ByteReader reader(network);
-  for (unsigned tags = 0; is_vlan_tag(ethertype); ++tags) {
+  if (begins_with_tag(network, ethertype)) ethertype = kVlanTag;
+  while (is_vlan_tag(ethertype)) {
     const bool tag = reader.skip(2);
     const auto inner = reader.u16();
-    if (tags == kMaxVlanTags || !tag || !inner) return SensorCounter::malformed;
+    if (!tag || !inner) return SensorCounter::malformed;
     ethertype = *inner;
   }
   if (ethertype == kIpv4) return ipv4(reader.rest());

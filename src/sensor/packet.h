@@ -17,6 +17,14 @@
 
 namespace portsentry::sensor {
 
+// What is known of a transport header. No ordinary sender cuts a TCP header in two (a link whose
+// MTU forces it does not exist), so the flags of one that was cut acquit nobody.
+enum class Header : std::uint8_t {
+  whole,
+  cut,         // put together from two fragments
+  first_half,  // the ports of a cut one; its flags never came, and are 0 here
+};
+
 // One TCP segment or UDP datagram, as far as its header goes.
 struct Segment {
   Address source;
@@ -27,6 +35,7 @@ struct Segment {
   TcpFlags flags;             // 0 for UDP
   bool ip_options;            // IPv4 options, or an IPv6 extension header other than Fragment
   bool fragmented;            // a fragment; not set for an IPv6 atomic fragment (RFC 6946)
+  Header header = Header::whole;
   bool operator==(const Segment&) const = default;
 };
 
@@ -51,7 +60,7 @@ using Parsed = std::variant<Segment, HeaderPiece, SensorCounter>;
 
 // `network`: the captured bytes after the cooked (SLL2) header, perhaps cut off by the snap length;
 // what is needed must be there, what is not needed may be missing. `ethertype`: of those bytes,
-// 0x0800, 0x86dd, or a VLAN tag (0x8100, 0x88a8, 0x9100: up to 4 are skipped).
+// 0x0800, 0x86dd, or a VLAN tag (0x8100, 0x88a8, 0x9100), of which any number is skipped.
 // Reasons: malformed (also: not TCP or UDP, target port 0), fragment_dropped (a fragment without a
 // part of the header), bad_source or not_ours (a v4-mapped address in an IPv6 header: it would
 // become another host's IPv4 address; Linux drops those too).

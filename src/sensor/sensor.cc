@@ -8,6 +8,18 @@
 #include "sensor/classify.h"
 
 namespace portsentry::sensor {
+namespace {
+
+// A half of a header may have come in anywhere; to sock_diag 0 means that no interface is known.
+constexpr std::uint32_t kAnyInterface = 0;
+
+std::optional<ScanKind> kind_of(const Segment& packet) {
+  if (packet.header == Header::first_half) return ScanKind::odd_flags;
+  const auto kind = classify(packet.protocol, packet.flags);
+  return !kind && packet.header == Header::cut ? ScanKind::odd_flags : kind;
+}
+
+}  // namespace
 
 Sensor::Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges)
     : ports_(ports),
@@ -26,10 +38,19 @@ void Sensor::frame(const Frame& frame, const LocalView& view, Clock::time_point 
 
   tally_.add(SensorCounter::seen);
   if (!on_watched_interface(frame, view)) return tally_.add(SensorCounter::other_interface);
-  const auto packet = whole_segment(frame, now);
-  if (!packet) return;
-  if (const auto reason = why_not(*packet, frame.interface, view, now)) return tally_.add(*reason);
-  count(*packet, view, now);
+  for (const Segment& packet : segments(frame, now))
+    judge(packet, frame.interface, view, now);
+}
+
+void Sensor::judge_overdue(const LocalView& view, Clock::time_point now) {
+  for (const Segment& packet : fragments_.overdue(now, tally_))
+    judge(packet, kAnyInterface, view, now);
+}
+
+void Sensor::judge(const Segment& packet, std::uint32_t interface, const LocalView& view,
+                   Clock::time_point now) {
+  if (const auto reason = why_not(packet, interface, view, now)) return tally_.add(*reason);
+  count(packet, view, now);
 }
 
 // Not counted anywhere: what we send is evidence of nothing.
@@ -48,13 +69,13 @@ bool Sensor::on_watched_interface(const Frame& frame, const LocalView& view) con
   return name && std::ranges::find(interfaces_, *name) != interfaces_.end();
 }
 
-std::optional<Segment> Sensor::whole_segment(const Frame& frame, Clock::time_point now) {
+std::vector<Segment> Sensor::segments(const Frame& frame, Clock::time_point now) {
   const Parsed parsed = parse(frame.network, frame.ethertype);
-  if (const auto* packet = std::get_if<Segment>(&parsed)) return *packet;
+  if (const auto* packet = std::get_if<Segment>(&parsed)) return {*packet};
   if (const auto* piece = std::get_if<HeaderPiece>(&parsed))
     return fragments_.add(*piece, now, tally_);
   tally_.add(std::get<SensorCounter>(parsed));
-  return std::nullopt;
+  return {};
 }
 
 // The first reason not to hold this packet against its source; nothing when there is none.
@@ -69,7 +90,7 @@ std::optional<SensorCounter> Sensor::why_not(const Segment& packet, std::uint32_
   if (!view.is_own(packet.target) || packet.target.is_multicast() || packet.target.is_loopback()) {
     return SensorCounter::not_ours;
   }
-  if (!classify(packet.protocol, packet.flags)) return SensorCounter::answer_flags;
+  if (!kind_of(packet)) return SensorCounter::answer_flags;
   const auto port = Port::make(packet.target_port);
   if (!port || !ports_.of(packet.protocol).contains(*port)) return SensorCounter::unwatched_port;
   if (packet.protocol == Protocol::udp && own_flows_.answers(packet, now))
@@ -103,7 +124,7 @@ std::optional<SensorCounter> Sensor::why_service(const Segment& packet, Port por
 void Sensor::count(const Segment& packet, const LocalView& view, Clock::time_point now) {
   // why_not() has seen to it that both exist.
   const auto port = Port::make(packet.target_port);
-  const auto kind = classify(packet.protocol, packet.flags);
+  const auto kind = kind_of(packet);
   if (!port || !kind) return;
 
   const Source source = Source::of(packet.source, view.is_on_link(packet.source));

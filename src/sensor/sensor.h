@@ -36,6 +36,11 @@ class Sensor {
 
   void frame(const Frame& frame, const LocalView& view, Clock::time_point now);
 
+  // Judges halves of headers whose other half did not come. Call it FragmentTable::kLifetime after
+  // a frame, as long as this is true.
+  [[nodiscard]] bool waits_for_fragments() const { return !fragments_.empty(); }
+  void judge_overdue(const LocalView& view, Clock::time_point now);
+
   [[nodiscard]] const SensorTally& tally() const { return tally_; }
   // Packets that were lost before they got here, in all.
   void set_kernel_dropped(std::uint64_t count) { tally_.set(SensorCounter::kernel_dropped, count); }
@@ -43,7 +48,9 @@ class Sensor {
  private:
   void remember_outgoing(const Frame& frame, Clock::time_point now);
   [[nodiscard]] bool on_watched_interface(const Frame& frame, const LocalView& view) const;
-  std::optional<Segment> whole_segment(const Frame& frame, Clock::time_point now);
+  std::vector<Segment> segments(const Frame& frame, Clock::time_point now);
+  void judge(const Segment& packet, std::uint32_t interface, const LocalView& view,
+             Clock::time_point now);
   std::optional<SensorCounter> why_not(const Segment& packet, std::uint32_t interface,
                                        const LocalView& view, Clock::time_point now);
   std::optional<SensorCounter> why_service(const Segment& packet, Port port,

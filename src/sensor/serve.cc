@@ -61,6 +61,23 @@ void Service::see() {
     sensor_->frame(frame, means_.rtnetlink.view(), now);
   });
   if (!frames) return loop_.stop(kSensorCaptureLost);
+  wait_for_fragments();
+  count_later();
+}
+
+void Service::wait_for_fragments() {
+  if (judging_later_ || !sensor_->waits_for_fragments()) return;
+  judging_later_ = true;
+  loop_.after(FragmentTable::kLifetime, [this] {
+    judging_later_ = false;
+    if (!refresh_view()) return;
+    sensor_->judge_overdue(means_.rtnetlink.view(), Clock::now());
+    wait_for_fragments();
+    count_later();
+  });
+}
+
+void Service::count_later() {
   if (telling_later_ || sensor_->tally().values() == told_.values()) return;
   telling_later_ = true;
   loop_.after(kCountersInterval, [this] { send_counters(); });

@@ -43,6 +43,8 @@ class Service {
   void configure(const SensorConfig& config);
   void see();
   bool refresh_view();
+  void wait_for_fragments();
+  void count_later();
   void send_counters();
   bool send(const SensorToMonitor& message);
 
@@ -50,6 +52,7 @@ class Service {
   EventLoop loop_;
   std::optional<Sensor> sensor_;  // once configured
   SensorTally told_;              // as the monitor knows it
+  bool judging_later_ = false;    // the one-shot timer for lone halves of headers runs
   bool telling_later_ = false;    // the counters' one-shot timer runs
 };
 

@@ -39,7 +39,7 @@ class Capture {
   // Packets that the kernel had no room for in the ring, since open().
   Result<std::uint64_t> kernel_dropped();
 
-  static constexpr int kRingSize = 2 << 20;
+  static constexpr int kRingSize = 8 << 20;  // some 5000 packets
   // The filter returns exact lengths (headers only); this is a second limit above all of those,
   // with room for the cooked header that libpcap puts before a packet.
   static constexpr int kSnapLength = kCookedHeader + static_cast<int>(kCaptureLength);

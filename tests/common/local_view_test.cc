@@ -230,6 +230,17 @@ TEST(LocalView, AddressesGivenByTheLocalTableAreOwn) {
   EXPECT_FALSE(view.is_own(addr("198.51.100.77")));
 }
 
+TEST(LocalView, ARoutersAnycastAddressesAreOwn) {
+  LocalView view;
+  view.apply(route(RTM_NEWROUTE, {.destination = "2001:db8::",
+                                  .length = 128,
+                                  .family = AF_INET6,
+                                  .kind = RTN_ANYCAST,
+                                  .table = 255}));
+  EXPECT_TRUE(view.is_own(addr("2001:db8::")));
+  EXPECT_FALSE(view.is_own(addr("2001:db8::1")));
+}
+
 TEST(LocalView, ATransparentProxysRouteDoesNotMakeTheWorldOurs) {
   LocalView view;
   view.apply(route(RTM_NEWROUTE, {.kind = RTN_LOCAL, .table = 100}));

@@ -66,18 +66,31 @@ void check_cuts(Bytes packet, std::uint16_t ethertype, const Parsed& whole) {
   }
 }
 
+// The filter leaves tags with a number to their own interface, and the kernel would tell it of
+// priority tags by their own ethertype.
+bool begins_with_tag(Bytes packet, std::uint16_t ethertype) {
+  ByteReader reader(packet);
+  const auto tag = reader.u16();
+  const auto inner = reader.u16();
+  if (!tag || !inner) return false;
+  const bool left_to_the_parser = (*tag & 0x0fffU) == 0;
+  return (ethertype != 0x0800 && ethertype != 0x86dd) || left_to_the_parser;
+}
+
 void check_filter(const std::vector<sock_filter>& program, Bytes packet, std::uint16_t ethertype,
                   const Parsed& whole) {
   const auto accepted = run_filter(program, packet, {.ethertype = ethertype});
   require(accepted.has_value(), "the filter always ends in a return");
-  if (*accepted == kVlanLength || *accepted == kCaptureLength) return;  // user space walks those
+  if (*accepted == kCaptureLength) return;  // user space walks those
   if (*accepted == 0) {
+    if (begins_with_tag(packet, ethertype)) return;
     require(!std::holds_alternative<HeaderPiece>(whole), "the filter loses no piece of a header");
     const auto* segment = std::get_if<Segment>(&whole);
     require(segment == nullptr || !classify(segment->protocol, segment->flags),
             "the filter loses no probe");
     return;
   }
+  if (begins_with_tag(packet, ethertype)) return;
   const Parsed cut =
       parse(packet.first(std::min<std::size_t>(*accepted, packet.size())), ethertype);
   require(same(cut, whole), "what the filter hands up is enough");
@@ -108,11 +121,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_filter(program, packet, ethertype, parsed);
     const auto* piece = std::get_if<HeaderPiece>(&parsed);
     if (piece == nullptr) continue;
-    if (const auto segment = fragments.add(*piece, now, tally)) {
-      check_segment(*segment);
-      fuzz::require(segment->fragmented && segment->protocol == Protocol::tcp,
+    for (const Segment& segment : fragments.add(*piece, now, tally)) {
+      check_segment(segment);
+      fuzz::require(segment.fragmented && segment.protocol == Protocol::tcp,
                     "pieces make a fragmented TCP segment");
-      fuzz::require(segment->source == piece->source && segment->target == piece->target,
+      fuzz::require(segment.header == Header::first_half ||
+                        (segment.source == piece->source && segment.target == piece->target),
                     "pieces of different hosts never meet");
     }
   }

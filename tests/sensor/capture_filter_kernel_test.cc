@@ -117,8 +117,8 @@ TEST_F(CaptureFilterInTheKernel, HandsUpExactlyTheHeadersAndNoPayload) {
       {0x86dd, ip6({.next = 58}, payload), 0},
       // Linux takes one tag away itself.
       {0x8100, be16(5) + be16(0x0800) + ip4({}, tcp() + payload), 34},
-      {0x88a8, be16(5) + be16(0x8100) + be16(6) + be16(0x0800) + ip4({}, tcp() + payload),
-       kVlanLength},
+      {0x88a8, be16(5) + be16(0x8100) + be16(6) + be16(0x0800) + ip4({}, tcp() + payload), 0},
+      {0x8100, be16(0) + be16(0x8100) + be16(0) + be16(0x0800) + ip4({}, tcp()), 4 + 40},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& c = cases[i];

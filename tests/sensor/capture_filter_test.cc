@@ -62,9 +62,11 @@ TEST(CaptureFilter, OtherEthertypesAreDropped) {
   }
 }
 
-TEST(CaptureFilter, TaggedPacketsGoToUserSpaceWithRoomForTheirHeaders) {
+TEST(CaptureFilter, PriorityTagsGoToUserSpaceAndNumberedOnesToTheirInterface) {
   for (const std::uint32_t type : {0x8100U, 0x88a8U, 0x9100U}) {
-    EXPECT_EQ(accepted(be16(5) + be16(kIp4) + ip4({}, tcp()), {.ethertype = type}), kVlanLength);
+    EXPECT_EQ(accepted(be16(0xe000) + be16(kIp4) + ip4({}, tcp()), {.ethertype = type}),
+              kCaptureLength);
+    EXPECT_EQ(accepted(be16(5) + be16(kIp4) + ip4({}, tcp()), {.ethertype = type}), 0U);
   }
 }
 

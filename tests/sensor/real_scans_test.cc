@@ -36,9 +36,8 @@ std::vector<Segment> probes(const std::string& name) {
     const Parsed parsed = parse(*packet, *kind == 0 ? 0x0800 : 0x86dd);
     if (const auto* segment = std::get_if<Segment>(&parsed)) found.push_back(*segment);
     if (const auto* piece = std::get_if<HeaderPiece>(&parsed)) {
-      if (const auto whole = fragments.add(*piece, Clock::time_point{}, tally)) {
-        found.push_back(*whole);
-      }
+      const auto whole = fragments.add(*piece, Clock::time_point{}, tally);
+      found.insert(found.end(), whole.begin(), whole.end());
     }
   }
   return found;

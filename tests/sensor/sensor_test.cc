@@ -465,6 +465,25 @@ TEST_F(SensorTest, AHeaderCutIntoFragmentsIsPutTogether) {
   EXPECT_EQ(reports_.front().kind, ScanKind::syn);
 }
 
+TEST_F(SensorTest, FlagsInASecondFragmentAcquitNobody) {
+  const Buffer header = craft::tcp({.flags = TcpFlags::ack});
+  deliver(craft::ip4({.id = 7, .more = true}, craft::first(header, 8)), ETH_P_IP, PACKET_HOST,
+          kEth0);
+  EXPECT_TRUE(sensor_->waits_for_fragments());
+  deliver(craft::ip4({.id = 7, .offset = 1}, craft::from(header, 8)), ETH_P_IP, PACKET_HOST, kEth0);
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().kind, ScanKind::odd_flags);
+}
+
+TEST_F(SensorTest, AHalfHeaderWhoseRestIsLateCountsByItself) {
+  const Buffer half = craft::ip4({.id = 7, .more = true}, craft::first(craft::tcp(), 8));
+  deliver(half, ETH_P_IP, PACKET_HOST, kEth0);
+  sensor_->judge_overdue(view_, now_ + std::chrono::seconds(3));
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().kind, ScanKind::odd_flags);
+  EXPECT_FALSE(sensor_->waits_for_fragments());
+}
+
 // ---- The channel
 // ------------------------------------------------------------------------------------------
 
