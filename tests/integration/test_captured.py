@@ -284,7 +284,7 @@ class CapturedMonitor(Captured):
             os.kill(self.daemon.roles()["sensor"], signal.SIGKILL)
             await_true(lambda: heard[SENSOR_LOST, None] and heard[SENSOR_CHANNEL, None], "another sensor")
             self.guard.run(["nft", "delete", "table", "inet", "portsentry"])
-            await_true(self.lab.has_rules, "the table back, under flood", 1.0 * PATIENCE)
+            await_true(self.lab.has_rules, "the table back, under flood", 3 * PATIENCE)
         self.assertEqual(self.daemon.stop(), 0)
 
     def test_flood_of_drop_sensor_is_no_flood_of_sensors(self):
