@@ -13,6 +13,7 @@ namespace portsentry {
 namespace {
 
 constexpr std::uint32_t kMinSources = 16;
+constexpr std::string_view kCommand = "command";
 
 // Turns entries into a Config. Each read_*() is one type of value; which key has which type, and
 // where it is stored, is the table below.
@@ -67,14 +68,15 @@ class Reader {
   }
 
   void read_firewall(const ConfEntry& entry) {
+    if (entry.value == kCommand) {
+      config().firewall = Firewall::command;
+      return warn(entry,
+                  "this version runs no command templates: nothing can be banned, as with none");
+    }
     constexpr std::array kFirewalls{Firewall::automatic, Firewall::nftables, Firewall::none};
     const auto word = parse_word(entry.value, {"auto", "nftables", "none"});
-    if (word) {
-      config().firewall = kFirewalls.at(*word);
-      return;
-    }
-    error(entry, word.error().what +
-                     (entry.value == "command" ? " (this version runs no command templates)" : ""));
+    if (!word) return error(entry, word.error().what);
+    config().firewall = kFirewalls.at(*word);
   }
 
   void not_yet(const ConfEntry& entry) { warn(entry, "accepted, not acted on by this version"); }
@@ -228,9 +230,10 @@ void Reader::check_paths_differ() {
 
 void Reader::check_bans(std::string_view key, BlockMode mode, std::string_view bait) {
   if (mode != BlockMode::ban) return;
-  if (config().firewall == Firewall::none) {
+  if (config().firewall == Firewall::none || config().firewall == Firewall::command) {
+    const std::string_view firewall = config().firewall == Firewall::none ? "none" : kCommand;
     add(Severity::error, line_of(key), key,
-        "no ban can be enforced with FIREWALL=\"none\" (line " +
+        "no ban can be enforced with FIREWALL=\"" + std::string(firewall) + "\" (line " +
             std::to_string(line_of("FIREWALL")) + "): expected FIREWALL=\"auto\", or " +
             std::string(key) + "=\"0\" to watch only");
   }

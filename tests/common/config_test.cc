@@ -159,10 +159,6 @@ TEST(Config, AnInvalidValueStopsTheStartAndIsExplained) {
       {"FIREWALL=\"iptables\"",
        "f:2: error: FIREWALL: found 'iptables', expected auto, nftables or none; did you mean "
        "'nftables'?\n"},
-      {"FIREWALL=\"command\"",
-       "f:2: error: FIREWALL: found 'command', expected auto, nftables or none (this version runs "
-       "no "
-       "command templates)\n"},
       {"FIREWALL=\"\"", "f:2: error: FIREWALL: found '', expected auto, nftables or none\n"},
       {"INTERFACES=\"eth0,lo\"",
        "f:2: error: INTERFACES: 'lo' is refused: traffic on loopback is this host talking to "
@@ -184,6 +180,11 @@ TEST(Config, AnInvalidValueStopsTheStartAndIsExplained) {
       {"BLOCK_UDP=\"1\"\nSCAN_TRIGGER=\"2\"\nFIREWALL=\"none\"",
        "f:2: error: BLOCK_UDP: no ban can be enforced with FIREWALL=\"none\" (line 4): expected "
        "FIREWALL=\"auto\", or BLOCK_UDP=\"0\" to watch only\n"},
+      {"FIREWALL=\"command\"\nSCAN_TRIGGER=\"2\"\nBLOCK_TCP=\"1\"",
+       "f:2: warning: FIREWALL: this version runs no command templates: nothing can be banned, as "
+       "with none\n"
+       "f:4: error: BLOCK_TCP: no ban can be enforced with FIREWALL=\"command\" (line 2): expected "
+       "FIREWALL=\"auto\", or BLOCK_TCP=\"0\" to watch only\n"},
       {"IGNORE_FILE=\"/a\x1b]0;x\"",
        "f:2: error: IGNORE_FILE: the value holds a control byte: '/a\\x1b]0;x'\n"},
       {"FIREWALL=\"\xc2\x9b\"",
@@ -215,6 +216,9 @@ TEST(Config, AnUnknownKeyFailsTheCheckAndNotTheStart) {
 
 TEST(Config, WhatIsLegalButRiskyOrIdleIsAWarning) {
   constexpr Broken kCases[]{
+      {"FIREWALL=\"command\"",
+       "f:2: warning: FIREWALL: this version runs no command templates: nothing can be banned, as "
+       "with none\n"},
       {"UDP_PORTS=\"1,,2\"",
        "f:2: warning: UDP_PORTS: there is nothing between two commas, or beside one: is a port "
        "missing?\n"},
