@@ -50,9 +50,10 @@ const std::pair<const Source, Bans::Ban>* Bans::covering(const Address& address)
   return site == bans_.end() ? nullptr : &*site;
 }
 
-bool Bans::full() const {
+bool Bans::full(Urgency urgency) const {
   const std::size_t pending = count(State::asked) + count(State::waiting) + count(State::refused);
-  return pending >= kMaxPending || bans_.size() >= kMaxBans;
+  const std::size_t room = kMaxPending + (urgency == Urgency::urgent ? kMaxUrgent : 0);
+  return pending >= room || bans_.size() >= kMaxBans;
 }
 
 void Bans::insert(const Source& source, Ban ban) {
@@ -84,7 +85,7 @@ void Bans::set_due(const Source& source, Ban& ban, Clock::time_point due) {
 }
 
 void Bans::ask(const Source& source, const Address& address, const BanCause& cause,
-               std::chrono::seconds duration, Now now) {
+               std::chrono::seconds duration, Now now, Urgency urgency) {
   const Clock::time_point until = now.steady + duration;
   insert(source, Ban{.state = State::asked,
                      .address = address,
@@ -92,7 +93,11 @@ void Bans::ask(const Source& source, const Address& address, const BanCause& cau
                      .until = until,
                      .since = now.wall,
                      .due = until});
-  asks_.push_back(source);
+  if (urgency == Urgency::urgent) {
+    asks_.push_front(source);
+  } else {
+    asks_.push_back(source);
+  }
 }
 
 bool Bans::adopt(const Source& source, std::chrono::seconds left, std::chrono::seconds block_time,

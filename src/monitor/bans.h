@@ -47,6 +47,11 @@ class Bans {
   // Unconfirmed bans. The guard grants 100 a second; beyond some seconds' worth of those a queue
   // only delays, and a source that was turned away is reported again by its next probe.
   static constexpr std::size_t kMaxPending = 4096;
+  // Further room, and the front of the queue, for whoever touched more ports than the trigger asks
+  // for: a flood of forged sources, each a single probe, cannot hide a scanner by filling the
+  // queue.
+  static constexpr std::size_t kMaxUrgent = 1024;
+  enum class Urgency : std::uint8_t { usual, urgent };
   static constexpr std::size_t kMaxInFlight = 128;
   static constexpr std::chrono::seconds kFirstBackOff{1};
   static constexpr std::chrono::seconds kLastBackOff{60};
@@ -72,7 +77,7 @@ class Bans {
   [[nodiscard]] const std::pair<const Source, Ban>* covering(const Address& address) const;
   [[nodiscard]] const Ban* find(const Source& source) const;
   // No room for another unconfirmed ban.
-  [[nodiscard]] bool full() const;
+  [[nodiscard]] bool full(Urgency urgency = Urgency::usual) const;
   [[nodiscard]] std::size_t count(State state) const {
     return counts_.at(static_cast<std::size_t>(state));
   }
@@ -80,7 +85,7 @@ class Bans {
 
   // A new ban, from now for `duration`. The source must not be known, and the table not full.
   void ask(const Source& source, const Address& address, const BanCause& cause,
-           std::chrono::seconds duration, Now now);
+           std::chrono::seconds duration, Now now, Urgency urgency = Urgency::usual);
 
   // A ban of an earlier run that the kernel still holds; `remaining` 0: without expiry.
   // `block_time` dates it for people, as well as it can be known. False: known already, or no room

@@ -52,6 +52,11 @@ Narrowed narrowed(const Prefix& prefix, const IgnoreList& ignored, const LocalVi
 
 }  // namespace
 
+Bans::Urgency urgency(const Detection& detection, const Config& config) {
+  return detection.distinct_ports > config.scan_trigger ? Bans::Urgency::urgent
+                                                        : Bans::Urgency::usual;
+}
+
 Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
                 const LocalView& local, const Bans& bans) {
   const auto answer = [&](Reason reason) {
@@ -80,7 +85,7 @@ Decision decide(const Detection& detection, const Config& config, const IgnoreLi
       decision.reason = Reason::command_only;
       break;
     case BlockMode::ban:
-      if (bans.full()) decision.reason = Reason::over_budget;
+      if (bans.full(urgency(detection, config))) decision.reason = Reason::over_budget;
       break;
   }
   return decision;

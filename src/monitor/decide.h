@@ -48,6 +48,9 @@ struct Decision {
   Narrowed narrowed;  // why `target` is less than the detection's source
 };
 
+// Urgent: more distinct ports than the trigger asks for.
+[[nodiscard]] Bans::Urgency urgency(const Detection& detection, const Config& config);
+
 Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
                 const LocalView& local, const Bans& bans);
 

@@ -334,7 +334,7 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::ban:
       // The ban is on its way before anything is written: the scanner does not wait for our disk.
       bans_.ask(decision.target, detection.address, {detection.protocol, detection.port},
-                setup_.config.block_time, now);
+                setup_.config.block_time, now, urgency(detection, setup_.config));
       pump(now);
       budget_.is_news(source, detection.kind, now);  // told here; not again when it is banned
       tell_event(detection, now);

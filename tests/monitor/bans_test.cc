@@ -226,6 +226,22 @@ TEST_F(BansTest, UnconfirmedBansAreBounded) {
   EXPECT_TRUE(bans_.full());
 }
 
+TEST_F(BansTest, UrgentBansHaveRoomOfTheirOwnAndGoFirst) {
+  for (std::size_t i = 0; i < Bans::kMaxPending; ++i) {
+    ask("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256));
+  }
+  for (std::size_t i = 0; i < Bans::kMaxUrgent; ++i) {
+    EXPECT_FALSE(bans_.full(Bans::Urgency::urgent));
+    const Source urgent = host("203.0." + std::to_string(i / 256) + "." + std::to_string(i % 256));
+    bans_.ask(urgent, urgent.prefix().address(), {Protocol::tcp, *Port::make(23)}, 60s, at(0s),
+              Bans::Urgency::urgent);
+  }
+  EXPECT_TRUE(bans_.full(Bans::Urgency::urgent));
+  bans_.table_created(false, at(0s));
+  pump(at(0s));
+  EXPECT_EQ(std::get<Ban>(sent_.at(1)).source, host("203.0.3.255"));  // after RestoreDone
+}
+
 TEST_F(BansTest, AnAdoptedBanHoldsForWhatTheKernelSaysIsLeft) {
   EXPECT_TRUE(bans_.adopt(host("198.51.100.7"), 60s, 30min, at(0s)));
   EXPECT_EQ(state("198.51.100.7"), State::enforced);

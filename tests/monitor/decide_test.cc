@@ -119,6 +119,10 @@ TEST_F(Decide, ForgedSourcesBeyondTheBoundAreTurnedAway) {
     ask(host("203.0." + std::to_string(i / 256) + "." + std::to_string(i % 256)));
   }
   EXPECT_EQ(reason(probe("198.51.100.7")), Reason::over_budget);
+  // A flood of single probes does not hide who touches port after port.
+  Detection scan = probe("198.51.100.7");
+  scan.distinct_ports = config_.scan_trigger + 1;
+  EXPECT_EQ(reason(scan), Reason::ban);
 }
 
 TEST(Reasons, EachHasANameThatTheWireTakes) {
