@@ -95,19 +95,22 @@ std::optional<SensorCounter> Sensor::why_not(const Segment& packet, std::uint32_
   if (!port || !ports_.of(packet.protocol).contains(*port)) return SensorCounter::unwatched_port;
   if (packet.protocol == Protocol::udp && own_flows_.answers(packet, now))
     return SensorCounter::own_flow;
-  return why_service(packet, *port, interface, now);
+  return why_service(packet, *port, interface, view, now);
 }
 
 // live_service, or why we could not find out; nothing when no service is or was there.
 std::optional<SensorCounter> Sensor::why_service(const Segment& packet, Port port,
-                                                 std::uint32_t interface, Clock::time_point now) {
+                                                 std::uint32_t interface, const LocalView& view,
+                                                 Clock::time_point now) {
   if (grace_.fresh(packet.protocol, port, now)) return SensorCounter::live_service;
   // Also when the kernel cannot be asked: grace needs no answer.
   const bool in_grace = grace_.in_grace(packet.protocol, port, now);
   const auto unless_in_grace = [in_grace](SensorCounter reason) {
     return in_grace ? SensorCounter::live_service : reason;
   };
-  if (!budget_.take(now)) return unless_in_grace(SensorCounter::lookup_over_budget);
+  const Source source = Source::of(packet.source, view.is_on_link(packet.source));
+  if (!budget_.take(now, tracker_.knows(source)))
+    return unless_in_grace(SensorCounter::lookup_over_budget);
   switch (edges_.ask(packet, interface)) {
     case Wanted::yes:
       grace_.seen(packet.protocol, port, now);

@@ -54,7 +54,8 @@ class Sensor {
   std::optional<SensorCounter> why_not(const Segment& packet, std::uint32_t interface,
                                        const LocalView& view, Clock::time_point now);
   std::optional<SensorCounter> why_service(const Segment& packet, Port port,
-                                           std::uint32_t interface, Clock::time_point now);
+                                           std::uint32_t interface, const LocalView& view,
+                                           Clock::time_point now);
   void count(const Segment& packet, const LocalView& view, Clock::time_point now);
 
   PortSets ports_;

@@ -74,12 +74,14 @@ class GraceBook {
   std::unordered_map<std::uint32_t, Clock::time_point> last_seen_;  // key: protocol and port
 };
 
-// At most `per_second` lookups, in bursts of at most `burst`. Pure.
+// At most `per_second` lookups, in bursts of at most `burst`, of which a quarter is kept for
+// sources that have a hit already: a flood of ever new forged sources leaves that to a scanner.
+// Pure.
 class LookupBudget {
  public:
   explicit LookupBudget(std::uint32_t per_second = 20'000, std::uint32_t burst = 2'000);
   // True: one may be spent now.
-  [[nodiscard]] bool take(Clock::time_point now);
+  [[nodiscard]] bool take(Clock::time_point now, bool known_source = true);
 
  private:
   Clock::duration cost_;

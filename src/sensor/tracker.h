@@ -52,6 +52,11 @@ class Tracker {
   // waiting, as `first` if it was. Nothing happens if the source has been forgotten meanwhile.
   void not_delivered(const Source& source);
 
+  // It has a hit that is remembered.
+  [[nodiscard]] bool knows(const Source& source) {
+    return table_of(source).find(source) != nullptr;
+  }
+
   [[nodiscard]] std::size_t tracked(bool v4) const;
   // Reserved for both families.
   [[nodiscard]] std::size_t bytes() const;

@@ -398,6 +398,21 @@ TEST_F(SensorTest, BeyondItsBudgetNothingIsAskedAndNothingCounted) {
   EXPECT_EQ(count(SensorCounter::probes) + count(SensorCounter::repeated), questions_);
 }
 
+TEST_F(SensorTest, AFloodOfNewSourcesLeavesLookupsForOneThatHasAHit) {
+  start(2);
+  receive({.source = "198.51.100.7", .target_port = kWatched});
+  answer_ = Wanted::failed;  // so that the flood fills no table
+  for (unsigned i = 0; i < 10'000; ++i) {
+    const std::string forged = "203.0." + std::to_string(i / 250) + "." + std::to_string(i % 250);
+    receive({.source = forged, .target_port = kWatched});
+  }
+  answer_ = Wanted::no;
+  EXPECT_GT(count(SensorCounter::lookup_over_budget), 0U);
+  receive({.source = "198.51.100.7", .target_port = kAlsoWatched});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().address, *Address::parse("198.51.100.7"));
+}
+
 // ---- Our own traffic
 // ------------------------------------------------------------------------------------
 

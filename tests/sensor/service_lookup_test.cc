@@ -380,5 +380,18 @@ TEST(SensorLookupBudget, HoldsItsRateOverASecondOfFlood) {
   EXPECT_LE(total, 22'000U);
 }
 
+TEST(SensorBudget, AQuarterOfTheBurstIsKeptForKnownSources) {
+  LookupBudget budget(1000, 100);
+  const Clock::time_point now{std::chrono::hours(1)};
+  int unknown = 0;
+  while (budget.take(now, false))
+    ++unknown;
+  EXPECT_EQ(unknown, 75);
+  int known = 0;
+  while (budget.take(now, true))
+    ++known;
+  EXPECT_EQ(known, 25);
+}
+
 }  // namespace
 }  // namespace portsentry::sensor
