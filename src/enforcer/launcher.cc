@@ -25,6 +25,8 @@ namespace {
 // A clean stop takes a few milliseconds. Whoever has not ended by then is killed.
 constexpr std::chrono::milliseconds kPatience{500};
 
+constexpr std::chrono::seconds kNftPatience{10};
+
 // How long, in milliseconds, a process that closed its channel may take to end.
 constexpr int kLastWords = 200;
 
@@ -60,7 +62,7 @@ int Launcher::run() {
     // poll(2) skips the link's -1 once the other half is gone.
     std::array<pollfd, 2> polled{
         {{signals_.get(), POLLIN, 0}, {link_ ? link_->fd() : -1, POLLIN, 0}}};
-    if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR)
+    if (poll(polled.data(), polled.size(), patience_with_nft()) < 0 && errno != EINTR)
       fatal(Error::from_errno("poll", errno).what);
     // Signals first: a child that died explains why its channel closed.
     if (polled[0].revents != 0) on_signal();
@@ -70,6 +72,19 @@ int Launcher::run() {
   // The only file that would be a lie from here on. Bans, state and the lock file stay.
   unlink(prepared_.control_path.c_str());
   return *exit_code_;
+}
+
+// How long poll(2) may wait. An nft that hangs is killed: the kernel takes a ruleset whole or not
+// at all, and the enforcer, told of the failure, tries again.
+int Launcher::patience_with_nft() {
+  if (!children_.contains(RoleId::nft)) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(nft_deadline_ -
+                                                                 std::chrono::steady_clock::now());
+  if (left.count() > 0) return static_cast<int>(left.count());
+  complain("nft did not end within ten seconds and is killed");
+  kill_child(RoleId::nft, SIGKILL);
+  nft_deadline_ += kNftPatience;
+  return -1;
 }
 
 Result<void> Launcher::start() {
@@ -249,6 +264,7 @@ void Launcher::load_ruleset() {
                           .input = text->get()});
   if (!nft) return refuse(nft.error());
   children_[RoleId::nft] = *nft;
+  nft_deadline_ = std::chrono::steady_clock::now() + kNftPatience;
 }
 
 void Launcher::tell(const LauncherEvent& event, int passed) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
 #include <optional>
 
@@ -51,6 +52,7 @@ class Launcher {
   void child_ended(RoleId id, int status);
   void spawn_sensor();
   void load_ruleset();
+  int patience_with_nft();
   void tell(const LauncherEvent& event, int passed = -1);
   void fail(int code);
   void kill_child(RoleId id, int signal);
@@ -60,6 +62,7 @@ class Launcher {
   UniqueFd signals_;
   std::optional<Channel> link_;  // to the enforcer half
   std::map<RoleId, pid_t> children_;
+  std::chrono::steady_clock::time_point nft_deadline_;
   bool stopping_ = false;
   std::optional<int> exit_code_;
 };

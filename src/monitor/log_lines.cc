@@ -130,10 +130,10 @@ std::string shutting_down() {
 }
 
 std::string would_ban(const Source& source, std::chrono::seconds duration, Protocol protocol,
-                      std::string_view conf_path) {
+                      bool without_firewall, std::string_view conf_path) {
   return admin("would ban ") + source.text() + " for " + duration_text(duration) +
-         " (observe mode); to arm, set " + std::string(block_key(protocol)) + "=\"1\" in " +
-         printable(conf_path);
+         " (observe mode); to arm, set " + std::string(block_key(protocol)) + "=\"1\"" +
+         (without_firewall ? " and FIREWALL=\"auto\"" : "") + " in " + printable(conf_path);
 }
 
 std::string would_run_command(const Source& source, Protocol protocol) {

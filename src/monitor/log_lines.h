@@ -45,7 +45,7 @@ std::string listening_count(Protocol protocol, std::size_t ports);
 std::string active();  // the readiness line
 std::string shutting_down();
 std::string would_ban(const Source& source, std::chrono::seconds duration, Protocol protocol,
-                      std::string_view conf_path);
+                      bool without_firewall, std::string_view conf_path);
 std::string would_run_command(const Source& source, Protocol protocol);
 std::string would_not_ban(const Address& address, std::string_view reason);
 std::string narrowed(const Source& from, const Address& to, Narrowed why);

@@ -369,10 +369,11 @@ void Monitor::detected(const Detection& detection, Now now) {
       tell_event(detection, now);
       if (!budget_.allow(source, 2, now)) return;
       effects_.log(lines::ignoring_response(detection.protocol));
-      effects_.log(decision.reason == Reason::observe
-                       ? lines::would_ban(decision.target, setup_.config.block_time,
-                                          detection.protocol, setup_.conf_path)
-                       : lines::would_run_command(decision.target, detection.protocol));
+      effects_.log(
+          decision.reason == Reason::observe
+              ? lines::would_ban(decision.target, setup_.config.block_time, detection.protocol,
+                                 setup_.config.firewall == Firewall::none, setup_.conf_path)
+              : lines::would_run_command(decision.target, detection.protocol));
       return;
     case Reason::count_:
       return;

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 from lab import BIN, CONF, CONTROL, IGNORE, LabTest, bind, config_text, write_root_file
 
@@ -134,21 +135,30 @@ class RefusedStart(LabTest):
         self.configure()
         self.refused(PRIVILEGE, r"root", wrapper=NOBODY)
 
-    def test_nft_missing(self):
+    def refused_with_another_nft(self, other, status, reason):
         self.configure()
-        paths = [path for path in ("/usr/sbin/nft", "/sbin/nft") if os.path.exists(path)]
+        path = os.path.realpath(shutil.which("nft"))
         before = self.lab.tables()
         real = pathlib.Path("/run/lab/nft")
-        real.write_bytes(pathlib.Path(paths[0]).read_bytes())
-        real.chmod(0o755)
-        write_root_file(pathlib.Path("/run/lab/not-nft"), "")
-        bind("/run/lab/not-nft", os.path.realpath(paths[0]))
+        shutil.copy(path, real)
+        bind(other, path)
         daemon = self.launch()
-        self.assertEqual(daemon.await_exit(), CONFIGURATION, daemon.transcript())
-        self.assertEqual(len(daemon.matching(r"\bnft\b")), 1, daemon.transcript())
-        bind(real, os.path.realpath(paths[0]))
+        self.assertEqual(daemon.await_exit(), status, daemon.transcript())
+        self.assertEqual(len(daemon.matching(reason)), 1, daemon.transcript())
+        bind(real, path)
         self.assertEqual(self.lab.tables(), before)
         self.assertFalse(CONTROL.exists())
+
+    def test_nft_missing(self):
+        write_root_file(pathlib.Path("/run/lab/not-nft"), "")
+        self.refused_with_another_nft("/run/lab/not-nft", CONFIGURATION, r"nft is not installed")
+
+    def test_nft_that_fails(self):
+        self.refused_with_another_nft(shutil.which("false"), RUNTIME, r"nft could not make the table inet portsentry")
+
+    def test_nft_that_hangs_is_killed(self):
+        # tail, too, understands -f -, and never ends.
+        self.refused_with_another_nft(shutil.which("tail"), RUNTIME, r"nft did not end within ten seconds")
 
     def user_missing(self, user):
         self.configure()

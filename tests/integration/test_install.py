@@ -45,6 +45,14 @@ class Installed(LabTest):
         daemon.await_ready()
         self.assertEqual(daemon.stop(), 0)
 
+    def test_installing_again_keeps_the_administrators_file(self):
+        mine = CONF.read_text().replace('BLOCK_TCP="0"', 'BLOCK_TCP="1"')
+        CONF.write_text(mine)
+        self.guard.run([TREE / "contrib/install-config", TREE / "etc", CONF.parent])
+        self.assertEqual(CONF.read_text(), mine)
+        self.assertEqual((CONF.parent / "portsentry.conf.new").read_text(), (TREE / "etc/portsentry.conf").read_text())
+        self.assertFalse((CONF.parent / "portsentry.ignore.new").exists())
+
     def test_missing_helper_is_named_with_the_places_where_it_was_looked_for(self):
         (self.libexec / "portsentry-sensor").unlink()
         daemon = Daemon(self.lab, [], binary=self.daemon_binary)

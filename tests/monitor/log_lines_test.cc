@@ -95,16 +95,21 @@ TEST(LogLines, EveryRefusalHasWords) {
 
 TEST(LogLines, WouldBanShowsTheLineThatArms) {
   EXPECT_EQ(
-      lines::would_ban(host("198.51.100.7"), 30min, Protocol::tcp, "/etc/p.conf"),
+      lines::would_ban(host("198.51.100.7"), 30min, Protocol::tcp, false, "/etc/p.conf"),
       "adminalert: would ban 198.51.100.7 for 30m (observe mode); to arm, set BLOCK_TCP=\"1\" "
       "in /etc/p.conf");
-  EXPECT_NE(lines::would_ban(host("198.51.100.7"), 30min, Protocol::udp, "x").find("BLOCK_UDP"),
-            std::string::npos);
+  EXPECT_EQ(
+      lines::would_ban(host("198.51.100.7"), 30min, Protocol::tcp, true, "/etc/p.conf"),
+      "adminalert: would ban 198.51.100.7 for 30m (observe mode); to arm, set BLOCK_TCP=\"1\" and "
+      "FIREWALL=\"auto\" in /etc/p.conf");
+  EXPECT_NE(
+      lines::would_ban(host("198.51.100.7"), 30min, Protocol::udp, false, "x").find("BLOCK_UDP"),
+      std::string::npos);
 }
 
 TEST(LogLines, APathCannotBreakTheLine) {
   const std::string line =
-      lines::would_ban(host("198.51.100.7"), 30min, Protocol::tcp, "/a\n\x1b[2J");
+      lines::would_ban(host("198.51.100.7"), 30min, Protocol::tcp, false, "/a\n\x1b[2J");
   EXPECT_EQ(line.find('\n'), std::string::npos);
   EXPECT_EQ(line.find('\x1b'), std::string::npos);
 }
