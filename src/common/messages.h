@@ -15,8 +15,7 @@
 
 namespace portsentry {
 
-// ---- Channel A, monitor -> enforcer: values only, never words
-// -------------------------------------
+// ---- Channel A, monitor -> enforcer: values only, never words -----------------------------------
 
 // The configuration that the monitor was given at birth is accepted; the rest may start.
 struct Accept {};
@@ -59,8 +58,7 @@ struct DropSensor {};
 
 using MonitorToEnforcer = std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor>;
 
-// ---- Channel A, enforcer -> monitor
-// ---------------------------------------------------------------
+// ---- Channel A, enforcer -> monitor -------------------------------------------------------------
 
 enum class Verdict : std::uint8_t {
   ok = 1,              // the kernel confirmed it
@@ -127,8 +125,7 @@ struct TableLost {
 using EnforcerToMonitor = std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel,
                                        SensorLost, TableLost, Lifted>;
 
-// ---- Channel B, monitor -> sensor
-// -----------------------------------------------------------------
+// ---- Channel B, monitor -> sensor ---------------------------------------------------------------
 
 // Once, first. Narrows what root allowed (ports travel in root's sealed memfd, never here).
 struct SensorConfig {
@@ -145,8 +142,7 @@ inline constexpr std::size_t kInterfaceNameSize = 15;  // IFNAMSIZ without its z
 
 using MonitorToSensor = std::variant<SensorConfig>;
 
-// ---- Channel B, sensor -> monitor
-// -----------------------------------------------------------------
+// ---- Channel B, sensor -> monitor ---------------------------------------------------------------
 
 // Capture, filter and sandbox stand; packets are being classified.
 struct SensorReady {};
@@ -173,8 +169,7 @@ struct SensorCounters {
 
 using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters>;
 
-// ---- Channel C, control socket
-// ----------------------------------------------------------------------
+// ---- Channel C, control socket ------------------------------------------------------------------
 
 struct StatusRequest {};
 using ControlRequest = std::variant<StatusRequest>;

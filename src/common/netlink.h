@@ -18,8 +18,7 @@
 
 namespace portsentry {
 
-// ---- Reading
-// ---------------------------------------------------------------------------------------
+// ---- Reading ------------------------------------------------------------------------------------
 
 // Netlink speaks host order (ByteReader's own reads are big-endian): the next bytes copied into a
 // T, or nothing when too few remain.
@@ -68,8 +67,7 @@ class NetlinkAttributes {
   bool malformed_ = false;
 };
 
-// ---- The socket
-// --------------------------------------------------------------------------------------
+// ---- The socket ---------------------------------------------------------------------------------
 
 class NetlinkSocket {
  public:

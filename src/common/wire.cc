@@ -27,8 +27,7 @@ struct overloaded : F... {
 template <class... F>
 overloaded(F...) -> overloaded<F...>;  // clang 14 does not deduce it by itself
 
-// ---- bytes
-// ---------------------------------------------------------------------------------------
+// ---- bytes --------------------------------------------------------------------------------------
 
 std::string raw(Bytes bytes) {
   std::string out(bytes.size(), '\0');
@@ -68,8 +67,7 @@ std::optional<Message> exactly(std::optional<Message> understood, Bytes bytes) {
   return understood;
 }
 
-// ---- values, both ways
-// ------------------------------------------------------------------------------
+// ---- values, both ways --------------------------------------------------------------------------
 
 void put(const Address& from, pb::Address* to) {
   to->set_bytes(raw(from.bytes()));
@@ -165,8 +163,7 @@ std::uint64_t count(T duration) {
 
 }  // namespace
 
-// ---- channel A
-// ----------------------------------------------------------------------------------------
+// ---- channel A ----------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToEnforcer& message) {
   pb::ToEnforcer out;
@@ -322,8 +319,7 @@ std::optional<EnforcerToMonitor> decode_enforcer_to_monitor(Bytes bytes, unsigne
   return exactly(understand_enforcer_to_monitor(bytes, descriptors), bytes);
 }
 
-// ---- channel B
-// ----------------------------------------------------------------------------------------
+// ---- channel B ----------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToSensor& message) {
   pb::ToSensor out;
@@ -441,8 +437,7 @@ std::optional<SensorToMonitor> decode_sensor_to_monitor(Bytes bytes, unsigned de
   return exactly(understand_sensor_to_monitor(bytes, descriptors), bytes);
 }
 
-// ---- channel C
-// ----------------------------------------------------------------------------------------
+// ---- channel C ----------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const ControlRequest& message) {
   pb::ToMonitor out;

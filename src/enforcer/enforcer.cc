@@ -36,8 +36,7 @@ std::chrono::milliseconds Backoff::next(Clock::duration lived) {
   return wait_;
 }
 
-// ---- channel A
-// ---------------------------------------------------------------------------------------
+// ---- channel A ----------------------------------------------------------------------------------
 
 void Enforcer::on_monitor() {
   for (int i = 0; i < kBurst; ++i) {
@@ -132,8 +131,7 @@ void Enforcer::tell(const EnforcerToMonitor& message, int passed) {
   }
 }
 
-// ---- the table
-// -----------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------
 
 void Enforcer::load_table() {
   loading_ = true;
@@ -207,8 +205,7 @@ bool Enforcer::look_at_table(unsigned expected) {
   return false;
 }
 
-// ---- the launcher
-// ------------------------------------------------------------------------------------------
+// ---- the launcher -------------------------------------------------------------------------------
 
 void Enforcer::ask(LauncherOp op) {
   const LauncherRequest request{op};

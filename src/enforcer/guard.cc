@@ -25,28 +25,23 @@ bool is_shared(const Source& source) {
 
 }  // namespace
 
-// The monitor is taken to be in an attacker's hands. What it can say is a Source (a /32, /64 or
-// /128 without host bits: no wider network can be spelled) and a number. Case by case, what it
-// gains:
+// The monitor is taken to be in an attacker's hands. What it can say is a Source (a /32, /64 or /128
+// without host bits: no wider network can be spelled) and a number. Case by case, what it gains:
 //
-// - A duration of zero or less would be "for ever" to the kernel, or nonsense; above kMaxBan it
-// would
+// - A duration of zero or less would be "for ever" to the kernel, or nonsense; above kMaxBan it would
 //   outlive everybody who could undo it. Both are refused.
 // - Loopback, unspecified, link-local, multicast, 0/8, 240/4: banning them stops local services or
 //   neighbour discovery, and they never cross a network, so no scan comes from there. This holds
 //   before the view is asked, on any host.
 // - A shared /64: one message would cut off the IPv4 Internet of a NAT64 network.
-// - Without a view nothing below can be known; then nobody is banned, and every refusal says so.
-// Who
+// - Without a view nothing below can be known; then nobody is banned, and every refusal says so. Who
 //   could take our view away would stop new bans; he could not turn one against this host.
 // - Own addresses: the host would drop packets that it routes to itself, and a /64 around one cuts
-// off
-//   the neighbours.
+//   off the neighbours.
 // - Next hops: everything beyond a gateway is still reachable while the gateway's own packets are
 //   dropped, but path MTU and unreachable errors from it, its DHCP, DNS and VPN service are not.
 // - What is left: some other host, for at most a year, at kBansPerSecond. That is the damage which
-// the
-//   README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
+//   the README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
 //   administrator's login from them. Replies to connections of ours still pass (ruleset.nft).
 // - Unban and Restore gain nothing further: Unban leads back to a host without us, each Restore is
 //   judged here as well.

@@ -118,8 +118,7 @@ std::string_view set_of(const Source& source) {
   return source.prefix().is_host() ? kBan6 : kBan6Net;
 }
 
-// ---- Requests
-// ----------------------------------------------------------------------------------------
+// ---- Requests -----------------------------------------------------------------------------------
 
 Result<Nft> Nft::open() {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER, 0);

@@ -18,8 +18,7 @@
 
 namespace portsentry::monitor::lines {
 
-// ---- attackalert
-// ------------------------------------------------------------------------------------
+// ---- attackalert --------------------------------------------------------------------------------
 
 // What happened: "TCP SYN/Normal scan from host: A/A to TCP port: N". The exact address, also where
 // a whole /64 is held responsible.
@@ -35,8 +34,7 @@ std::string already_blocked(const Address& address);
 std::string could_not_block(const Address& address, std::string_view reason);
 std::string ignoring_response(Protocol protocol);
 
-// ---- adminalert
-// -------------------------------------------------------------------------------------
+// ---- adminalert ---------------------------------------------------------------------------------
 
 std::string starting(std::string_view version);
 std::string observing(std::string_view conf_path);
@@ -62,8 +60,7 @@ std::string sensor_back();
 std::string sensor_broken(std::string_view what);
 std::string suppressed(std::uint64_t lines, std::string_view reason);
 
-// ---- parts
-// ------------------------------------------------------------------------------------------
+// ---- parts --------------------------------------------------------------------------------------
 
 // "30m", "1d12h", "45s": whole units from the largest down, the ones that are zero left out.
 std::string duration_text(std::chrono::seconds duration);

@@ -66,8 +66,7 @@ void Monitor::shut_down() {
   effects_.log(lines::shutting_down());
 }
 
-// ---- channel A
-// --------------------------------------------------------------------------------------
+// ---- channel A ----------------------------------------------------------------------------------
 
 bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
   if (!legal(message, phase_)) return false;
@@ -253,8 +252,7 @@ void Monitor::tell_restored_when_done() {
   restoring_.reset();
 }
 
-// ---- channel B
-// --------------------------------------------------------------------------------------
+// ---- channel B ----------------------------------------------------------------------------------
 
 SensorConfig Monitor::sensor_config() const {
   const Config& config = setup_.config;
@@ -397,8 +395,7 @@ void Monitor::tell_refusal(const Detection& detection, std::string_view reason, 
               now);
 }
 
-// ---- time
-// -------------------------------------------------------------------------------------------
+// ---- time ---------------------------------------------------------------------------------------
 
 void Monitor::log_limited(const Source& source, std::string_view line, Now now) {
   if (budget_.allow(source, 1, now)) effects_.log(line);
@@ -458,8 +455,7 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   return first;
 }
 
-// ---- channel C
-// --------------------------------------------------------------------------------------
+// ---- channel C ----------------------------------------------------------------------------------
 
 StatusReply Monitor::status() const {
   using State = Bans::State;

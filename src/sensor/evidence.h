@@ -4,12 +4,9 @@
 // Bounds, whatever arrives (every source address may be forged):
 // * Memory: at most kBytesPerSource * max_sources + 128 KiB, reserved at construction (pages are
 //   touched as sources appear), never exceeded. Nothing is allocated per packet.
-// * Time: a few hash lookups and list moves per hit (forgetting a source costs what adding it
-// cost).
-// * One pool of remembered ports serves all sources: a few eager scanners and very many shy ones
-// fit
-//   the same memory. One place in it is kept for each source, the rest is for second and later
-//   ports.
+// * Time: a few hash lookups and list moves per hit (forgetting a source costs what adding it cost).
+// * One pool of remembered ports serves all sources: a few eager scanners and very many shy ones fit
+//   the same memory. One place in it is kept for each source, the rest is for second and later ports.
 //
 // Who is forgotten when the table is full: first whoever was silent for a whole window; then
 // whoever has the fewest distinct ports, and among those the longest idle. Sources with two ports

@@ -116,8 +116,8 @@ int run() {
 
   drop_capabilities({});
   put_on(null, STDOUT_FILENO);
-#ifndef PORTSENTRY_SANITIZED  // a sanitizer's last words are worth a descriptor, in builds for us
-                              // only
+#ifndef PORTSENTRY_SANITIZED
+  // A sanitizer's last words are worth a descriptor, in builds for us only.
   put_on(null, STDERR_FILENO);
 #endif
   null.reset();

@@ -124,8 +124,7 @@ bool is_hop(const LocalView& view, std::string_view text) {
   return view.next_hop_inside(Prefix::host(addr(text))) == addr(text);
 }
 
-// ---- Addresses
-// -----------------------------------------------------------------------------------------
+// ---- Addresses ----------------------------------------------------------------------------------
 
 TEST(LocalView, AnEmptyViewKnowsNothing) {
   const LocalView view;
@@ -251,8 +250,7 @@ TEST(LocalView, ATransparentProxysRouteDoesNotMakeTheWorldOurs) {
   EXPECT_FALSE(view.own_inside(net("203.0.113.5")));
 }
 
-// ---- Next hops
-// -----------------------------------------------------------------------------------------
+// ---- Next hops ----------------------------------------------------------------------------------
 
 TEST(LocalView, GatewaysOfEveryTableAreNextHops) {
   LocalView view;
@@ -353,8 +351,7 @@ TEST(LocalView, SaysWhenTheKernelMayHaveRemovedRoutesSilently) {
   }
 }
 
-// ---- Interfaces
-// ----------------------------------------------------------------------------------------
+// ---- Interfaces ---------------------------------------------------------------------------------
 
 TEST(LocalView, InterfacesHaveNamesWhileTheyExist) {
   LocalView view;
@@ -373,8 +370,7 @@ TEST(LocalView, APortThatLeavesItsBridgeStillExists) {
   EXPECT_EQ(view.interface_name(2), "eth0");
 }
 
-// ---- Villains
-// ------------------------------------------------------------------------------------------
+// ---- Villains -----------------------------------------------------------------------------------
 
 TEST(LocalView, EveryTruncationIsCountedAndTakesNothingAway) {
   const std::vector<std::vector<std::byte>> whole{

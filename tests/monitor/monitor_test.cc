@@ -127,8 +127,7 @@ class Story : public ::testing::Test {
 
 using Lines = std::vector<std::string>;
 
-// ---- beginning and end
-// ------------------------------------------------------------------------------
+// ---- beginning and end --------------------------------------------------------------------------
 
 TEST_F(Story, TheStartIsToldAndTheConfigurationAccepted) {
   start();
@@ -180,8 +179,7 @@ TEST_F(Story, TheEndIsTold) {
   EXPECT_EQ(lines(), Lines{"adminalert: PortSentry is shutting down"});
 }
 
-// ---- a ban
-// ------------------------------------------------------------------------------------------
+// ---- a ban --------------------------------------------------------------------------------------
 
 TEST_F(Story, AScanBecomesABanAndBlockedIsSaidOnlyAfterTheKernelSaidYes) {
   serve();
@@ -284,8 +282,7 @@ TEST_F(Story, WhatIsOnlyAskedForIsNotCalledBlocked) {
   EXPECT_EQ(sent<Ban>().size(), 1U);
 }
 
-// ---- no ban
-// -----------------------------------------------------------------------------------------
+// ---- no ban -------------------------------------------------------------------------------------
 
 TEST_F(Story, AnIgnoredSourceLeavesNothingButACount) {
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
@@ -388,8 +385,7 @@ TEST_F(Story, ANetworkWithAnIgnoredHostIsNarrowedBeforeItIsAskedFor) {
   EXPECT_EQ(count("the network holds an address of IGNORE_FILE"), 1U);
 }
 
-// ---- the table
-// --------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------
 
 TEST_F(Story, BansOfAnEarlierRunAreAdoptedAndNotAskedForAgain) {
   start();
@@ -490,8 +486,7 @@ TEST_F(Story, WhatSomebodyEndsByHandWhileItIsBeingPutBackIsDecidedByTheAnswer) {
   EXPECT_EQ(monitor_->status().enforced, 1U);
 }
 
-// ---- peers out of turn
-// ------------------------------------------------------------------------------
+// ---- peers out of turn --------------------------------------------------------------------------
 
 TEST_F(Story, TheEnforcerOutOfTurnIsNotListenedTo) {
   start();
@@ -589,8 +584,7 @@ TEST_F(Story, TheSensorIsToldWhatTheConfigurationSays) {
   EXPECT_EQ(told.interfaces, std::vector<std::string>{"eth0"});
 }
 
-// ---- floods
-// -----------------------------------------------------------------------------------------
+// ---- floods -------------------------------------------------------------------------------------
 
 TEST_F(Story, AFloodOfForgedSourcesIsBoundedInLinesAndRequestsAndEverythingIsCounted) {
   serve();

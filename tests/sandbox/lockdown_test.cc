@@ -66,8 +66,7 @@ class Lockdown : public testing::Test {
   void SetUp() override { SKIP_WITHOUT_ROOT(); }
 };
 
-// ---- become
-// ----------------------------------------------------------------------------------------
+// ---- become -------------------------------------------------------------------------------------
 
 TEST_F(Lockdown, BecomingTheSensorLeavesExactlyItsTwoCapabilitiesInAllFiveSets) {
   const auto ended = run([] {
@@ -159,8 +158,7 @@ TEST_F(Lockdown, BecomingWithoutTheRightToIsFatal) {
   EXPECT_EQ(ended.words, "portsentryd: supplementary groups: Operation not permitted\n");
 }
 
-// ---- die_with
-// ----------------------------------------------------------------------------------------
+// ---- die_with -----------------------------------------------------------------------------------
 
 // A parent that is killed while its child waits; says whether the child ended by SIGKILL too. The
 // test process is the reaper of both.
@@ -236,8 +234,7 @@ TEST_F(Lockdown, AParentThatIsAlreadyGoneIsFatal) {
   EXPECT_EQ(ended.words, "portsentryd: the process that started this one is gone\n");
 }
 
-// ---- undumpable
-// --------------------------------------------------------------------------------------
+// ---- undumpable ---------------------------------------------------------------------------------
 
 TEST_F(Lockdown, AnUndumpableProcessHidesItselfFromItsOwnUser) {
   const auto ended = run([] {
@@ -254,8 +251,7 @@ TEST_F(Lockdown, AnUndumpableProcessHidesItselfFromItsOwnUser) {
   EXPECT_EQ(ended.how, kLived) << ended.words;
 }
 
-// ---- restrict_files
-// ----------------------------------------------------------------------------------
+// ---- restrict_files -----------------------------------------------------------------------------
 
 // A directory with one file, removed at the end.
 class Landlock : public Lockdown {
@@ -363,8 +359,7 @@ TEST_F(Landlock, WorksForAnOrdinaryUser) {
   EXPECT_EQ(ended.how, kLived) << ended.words;
 }
 
-// ---- drop_capabilities
-// ---------------------------------------------------------------------------------
+// ---- drop_capabilities --------------------------------------------------------------------------
 
 TEST_F(Lockdown, ServingSensorHasNoCapabilityLeft) {
   const auto ended = run([] {
@@ -430,8 +425,7 @@ TEST_F(Lockdown, KeepingWhatIsNotHeldIsFatal) {
   EXPECT_EQ(ended.words, "portsentryd: capabilities: Operation not permitted\n");
 }
 
-// ---- all of it, in the order of ARCHITECTURE 5
-// ---------------------------------------------------------
+// ---- all of it, in the order of ARCHITECTURE 5 --------------------------------------------------
 
 TEST_F(Lockdown, EveryProcessCanWalkTheWholeWayAndShowsIt) {
   struct Way {

@@ -25,8 +25,7 @@ constexpr std::uint16_t kWatched = 23;
 constexpr std::uint16_t kAlsoWatched = 79;
 constexpr std::uint16_t kThirdWatched = 111;
 
-// ---- What this host looks like: 192.0.2.1/24 and 2001:db8:1::1/64 on eth0, and an eth1
-// ---------------
+// ---- What this host looks like: 192.0.2.1/24 and 2001:db8:1::1/64 on eth0, and an eth1 ----------
 
 using Buffer = std::vector<std::byte>;
 
@@ -81,8 +80,7 @@ void add_address(LocalView& view, std::uint32_t index, std::string_view text, st
   view.apply(netlink_message(RTM_NEWADDR, payload));
 }
 
-// ---- Packets
-// ------------------------------------------------------------------------------------------
+// ---- Packets ------------------------------------------------------------------------------------
 
 struct Packet {
   std::string_view source = "198.51.100.7";
@@ -251,8 +249,7 @@ TEST_F(SensorTest, ReportsComeWhenTheTriggerIsReachedOnDistinctPorts) {
   EXPECT_EQ(count(SensorCounter::repeated), 1U);
 }
 
-// ---- Every "no"
-// -----------------------------------------------------------------------------------------
+// ---- Every "no" ---------------------------------------------------------------------------------
 
 TEST_F(SensorTest, AnotherInterfaceIsNotLookedAt) {
   start(1, {"eth0"});
@@ -352,8 +349,7 @@ TEST_F(SensorTest, AFailedQuestionCountsAgainstNobody) {
   expect_only(SensorCounter::lookup_failed);
 }
 
-// ---- Services that come and go
-// --------------------------------------------------------------------------
+// ---- Services that come and go ------------------------------------------------------------------
 
 TEST_F(SensorTest, AServiceThatWentAwayHasAMinuteOfGrace) {
   answer_ = Wanted::yes;
@@ -413,8 +409,7 @@ TEST_F(SensorTest, AFloodOfNewSourcesLeavesLookupsForOneThatHasAHit) {
   EXPECT_EQ(reports_.front().address, *Address::parse("198.51.100.7"));
 }
 
-// ---- Our own traffic
-// ------------------------------------------------------------------------------------
+// ---- Our own traffic ----------------------------------------------------------------------------
 
 constexpr Packet kOurQuestion{.source = "192.0.2.1",
                               .target = "198.51.100.53",
@@ -463,8 +458,7 @@ TEST_F(SensorTest, APacketOfOursIsNeverAProbe) {
   EXPECT_EQ(count(SensorCounter::probes), 0U);
 }
 
-// ---- Fragments
-// ------------------------------------------------------------------------------------------
+// ---- Fragments ----------------------------------------------------------------------------------
 
 TEST_F(SensorTest, AHeaderCutIntoFragmentsIsPutTogether) {
   const Buffer header = craft::tcp();
@@ -499,8 +493,7 @@ TEST_F(SensorTest, AHalfHeaderWhoseRestIsLateCountsByItself) {
   EXPECT_FALSE(sensor_->waits_for_fragments());
 }
 
-// ---- The channel
-// ------------------------------------------------------------------------------------------
+// ---- The channel --------------------------------------------------------------------------------
 
 TEST_F(SensorTest, AReportThatDidNotFitIsMadeAgainAtTheNextProbe) {
   channel_full_ = true;
@@ -531,8 +524,7 @@ TEST_F(SensorTest, WhatTheKernelDroppedIsInTheTally) {
   EXPECT_EQ(count(SensorCounter::kernel_dropped), 12U);
 }
 
-// ---- The cooked header
-// ------------------------------------------------------------------------------------
+// ---- The cooked header --------------------------------------------------------------------------
 
 TEST(SensorFrame, ReadsTheCookedHeader) {
   const Buffer bytes = craft::be16(ETH_P_IPV6) + craft::be16(0) + craft::be32(0x01020304) +

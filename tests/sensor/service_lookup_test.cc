@@ -24,8 +24,7 @@ constexpr std::uint32_t kLoopback = 1;          // the kernel's LOOPBACK_IFINDEX
 constexpr std::uint32_t kOtherInterface = 999;  // no such interface: no socket is bound to it
 constexpr std::uint16_t kStranger = 54321;
 
-// ---- Against real sockets, on loopback addresses, without rights
-// ----------------------------------------
+// ---- Against real sockets, on loopback addresses, without rights --------------------------------
 
 struct Place {
   const char* address;  // bound to
@@ -255,8 +254,7 @@ TEST_P(ServiceLookupTest, AProbeAcrossFamiliesFails) {
   EXPECT_EQ(probe("192.0.2.7", kStranger, "::1", 80), Wanted::failed);
 }
 
-// ---- Answers, by hand
-// -------------------------------------------------------------------------------------
+// ---- Answers, by hand ---------------------------------------------------------------------------
 
 std::vector<std::byte> datagram(std::uint16_t type, std::uint32_t sequence,
                                 std::span<const std::byte> payload) {
@@ -313,8 +311,7 @@ TEST(SensorServiceAnswer, CutAnywhereIsNeverAYesOrANo) {
   EXPECT_EQ(read_answer(datagram(SOCK_DIAG_BY_FAMILY, 7, {}), 7), Wanted::failed);
 }
 
-// ---- Grace and budget
-// -----------------------------------------------------------------------------------
+// ---- Grace and budget ---------------------------------------------------------------------------
 
 constexpr Port kHttp = *Port::make(80);
 constexpr Clock::time_point kStart{seconds(1000)};
