@@ -12,7 +12,10 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr auto kDumpTime = std::chrono::seconds(2);
+// At start there is time, and nothing to fall back on.
+constexpr auto kFirstDumpTime = std::chrono::seconds(10);
+constexpr auto kDumpTime = std::chrono::milliseconds(500);
+constexpr auto kDumpInterval = std::chrono::seconds(1);
 // How much one refresh() reads before it lets its caller do other work.
 constexpr int kDatagramsPerRefresh = 256;
 
@@ -31,6 +34,13 @@ struct DumpRequest {
   std::array<std::byte, sizeof(ifinfomsg)> body;
 };
 
+// Why a dump fails while the machine is busy, and may succeed a moment later. EBUSY: an unfinished
+// one still waits in the queue, and is read by the next calls.
+bool is_passing(int error) {
+  return error == ETIMEDOUT || error == EBUSY || error == ENOBUFS || error == EAGAIN ||
+         error == ENOMEM;
+}
+
 std::size_t body_size(int kind) {
   if (kind == RTM_GETLINK) return sizeof(ifinfomsg);
   if (kind == RTM_GETADDR) return sizeof(ifaddrmsg);
@@ -45,32 +55,57 @@ Result<Rtnetlink> Rtnetlink::open() {
   if (!socket) return socket.error();
   Rtnetlink rtnetlink(std::move(socket).value());
   // Subscribed first, dumped second: a change in between is told twice rather than not at all.
-  if (auto dumped = rtnetlink.dump(); !dumped) return dumped.error();
+  if (auto dumped = rtnetlink.dump(kFirstDumpTime); !dumped) return dumped.error();
   return rtnetlink;
 }
 
 Result<void> Rtnetlink::refresh() {
-  bool again = false;
   for (int i = 0; i < kDatagramsPerRefresh; ++i) {
     const auto received = socket_.receive(steady_clock::time_point::min());
     if (!received) return received.error();
     if (received->got == NetlinkSocket::Got::nothing) break;
     if (received->got == NetlinkSocket::Got::overrun) {
-      again = true;
+      stale_ = true;
     } else {
       view_.apply(received->datagram);
     }
   }
-  if (again || view_.routes_may_be_gone()) return dump();
-  return {};
+  stale_ = stale_ || view_.routes_may_be_gone();
+  if (!stale_ || steady_clock::now() < dump_again_) return {};
+  const auto dumped = dump(kDumpTime);
+  stale_ = !dumped;
+  if (dumped) return {};
+  dump_again_ = steady_clock::now() + kDumpInterval;
+  if (is_passing(dumped.error().code)) return {};
+  return dumped;
 }
 
-// The view is replaced only by a complete one.
-Result<void> Rtnetlink::dump() {
-  const auto deadline = steady_clock::now() + kDumpTime;
+// Everything that waits, into `view` or into nothing; complete when no message was lost meanwhile.
+Result<Rtnetlink::Dumped> Rtnetlink::drain(LocalView* view, NetlinkSocket::Deadline deadline) {
+  Dumped result = Dumped::complete;
+  while (steady_clock::now() < deadline) {
+    const auto received = socket_.receive(steady_clock::time_point::min());
+    if (!received) return received.error();
+    if (received->got == NetlinkSocket::Got::nothing) return result;
+    if (received->got == NetlinkSocket::Got::overrun) result = Dumped::interrupted;
+    if (received->got == NetlinkSocket::Got::datagram && view != nullptr) {
+      view->apply(received->datagram);
+    }
+  }
+  return Error::from_errno("read addresses and routes", ETIMEDOUT);
+}
+
+// The view is replaced only by a complete one. The queue is emptied first, because the kernel tells
+// of lost messages once, and again only after the queue was empty (netlink_overrun()): a dump that
+// begins in a full queue could lose changes without a word. And last, so that what was lost between
+// is told before the view is believed.
+Result<void> Rtnetlink::dump(std::chrono::milliseconds patience) {
+  const auto deadline = steady_clock::now() + patience;
   while (steady_clock::now() < deadline) {
     LocalView fresh;
-    const auto dumped = dump_into(fresh, deadline);
+    if (auto emptied = drain(nullptr, deadline); !emptied) return emptied.error();
+    auto dumped = dump_into(fresh, deadline);
+    if (dumped && *dumped == Dumped::complete) dumped = drain(&fresh, deadline);
     if (!dumped) return dumped.error();
     if (*dumped == Dumped::interrupted) continue;
     view_ = std::move(fresh);

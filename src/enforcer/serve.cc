@@ -60,7 +60,6 @@ int serve_enforcer(bool with_firewall) {
   seal(kPolicy);
 
   const auto follow = [&routes] {
-    // A view that may be wrong is worse than none: without it every ban would have to be refused.
     if (const auto read = routes.refresh(); !read)
       fatal("this host's addresses cannot be followed: " + read.error().what);
   };
@@ -70,13 +69,13 @@ int serve_enforcer(bool with_firewall) {
                      .monitor = monitor,
                      .launcher = launcher,
                      .firewall = nft ? &*nft : nullptr,
-                     .view =
-                         [&] {
-                           // Each judgement knows what the kernel has told until now: the monitor
-                           // cannot keep us too busy to hear of a new address or gateway.
-                           follow();
-                           return &routes.view();
-                         },
+                     .view = [&]() -> const LocalView* {
+                       // Each judgement knows what the kernel has told until now: the monitor
+                       // cannot keep us too busy to hear of a new address or gateway.
+                       follow();
+                       // A view that may be wrong is worse than none.
+                       return routes.current() ? &routes.view() : nullptr;
+                     },
                      .table_events = events ? events->fd() : -1,
                      .table_touched =
                          [&events](unsigned expected) {

@@ -133,5 +133,31 @@ TEST_F(RtnetlinkLive, AfterAnOverrunTheViewIsReadAnew) {
   }
 }
 
+TEST_F(RtnetlinkLive, RoutesThatNeverStopChangingAreNotTheEndOfIt) {
+  ASSERT_TRUE(
+      run("ip addr add 192.0.2.10/24 dev e0 && "
+          "for i in $(seq 0 9); do for j in $(seq 0 249); do "
+          "echo route add 10.$i.$j.0/24 via 192.0.2.1; done; done | ip -batch -"));
+  auto opened = Rtnetlink::open();
+  ASSERT_TRUE(opened);
+  const int tiny = 1;  // every burst overruns, so every look has to dump
+  ASSERT_EQ(::setsockopt(opened->fd(), SOL_SOCKET, SO_RCVBUF, &tiny, sizeof tiny), 0);
+  ASSERT_TRUE(run(
+      "(for n in $(seq 1 60); do "
+      "for j in $(seq 0 49); do echo route replace 10.3.$j.0/24 via 192.0.2.$((n + 1)); done | "
+      "ip -batch -; done; ip addr add 10.99.0.1/32 dev e0) >/dev/null 2>&1 &"));
+  const auto at_the_end = addr("10.99.0.1");
+  const auto deadline = steady_clock::now() + std::chrono::seconds(10);
+  while (!opened->view().is_own(at_the_end) || !opened->current()) {
+    ASSERT_LT(steady_clock::now(), deadline);
+    pollfd waiting{opened->fd(), POLLIN, 0};
+    ::poll(&waiting, 1, 100);
+    const auto refreshed = opened->refresh();
+    ASSERT_TRUE(refreshed) << refreshed.error().what;
+  }
+  EXPECT_TRUE(is_hop(opened->view(), "192.0.2.61"));
+  EXPECT_FALSE(is_hop(opened->view(), "192.0.2.2"));
+}
+
 }  // namespace
 }  // namespace portsentry
