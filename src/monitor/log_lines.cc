@@ -260,7 +260,7 @@ std::string refusal(Verdict verdict, std::int32_t error) {
     case Verdict::no_firewall:
       return "there is no firewall to block with; trying again";
     case Verdict::not_unicast:
-      return "not an address of another network's host";
+      return "link-local or reserved, never banned";
     case Verdict::own_address:
       return "an address of this host";
     case Verdict::next_hop:
@@ -280,7 +280,7 @@ std::string refusal(Verdict verdict, std::int32_t error) {
 std::string_view refusal(Reason reason) {
   switch (reason) {
     case Reason::not_unicast:
-      return "not an address of another network's host";
+      return "link-local or reserved, never banned";
     case Reason::own_address:
       return "an address of this host";
     case Reason::next_hop:

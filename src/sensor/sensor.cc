@@ -82,9 +82,10 @@ std::vector<Segment> Sensor::segments(const Frame& frame, Clock::time_point now)
 std::optional<SensorCounter> Sensor::why_not(const Segment& packet, std::uint32_t interface,
                                              const LocalView& view, Clock::time_point now) {
   if (packet.source == packet.target) return SensorCounter::to_itself;
-  // A link-local source can be a real neighbour, but is no address that could be banned.
-  if (!packet.source.is_routable_unicast() || view.is_own(packet.source))
-    return SensorCounter::bad_source;
+  // A neighbour can scan from its link-local address, and gets answers: it is reported, though nobody
+  // will ban it (guard.cc).
+  const bool possible = packet.source.is_routable_unicast() || packet.source.is_link_local();
+  if (!possible || view.is_own(packet.source)) return SensorCounter::bad_source;
   // Loopback addresses are ours too, and a packet for one that came over a wire is dropped by the
   // kernel.
   if (!view.is_own(packet.target) || packet.target.is_multicast() || packet.target.is_loopback()) {

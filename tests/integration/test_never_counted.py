@@ -179,11 +179,21 @@ class ForgedSources(LabTest):
         self.assert_unnoticed(daemon, "10.77.0.77")
 
     def test_source_that_cannot_cross_a_network_is_not_banned(self):
-        sources = ("127.0.0.1", "0.0.0.0", "224.0.0.9", "255.255.255.255", "240.0.0.1", "169.254.7.7", "::", "::1",
-                   "ff02::5", "fe80::77", "::ffff:10.77.0.3")
+        sources = ("127.0.0.1", "0.0.0.0", "224.0.0.9", "255.255.255.255", "240.0.0.1", "::", "::1", "ff02::5",
+                   "::ffff:10.77.0.3")
         daemon = self.start()
         for source in sources:
             self.send(self.syn(23, source=source, target=self.guard.v6 if ":" in source else None))
+        sentinel = self.await_sentinel(daemon)
+        self.await_ban(daemon, sentinel)
+        self.assertEqual(self.lab.banned(), {sentinel})
+
+    def test_link_local_source_is_reported_but_never_banned(self):
+        daemon = self.start()
+        for source, target in (("169.254.7.7", None), ("fe80::77", self.guard.v6)):
+            self.send(self.syn(23, source=source, target=target))
+            daemon.await_line(self.event_line(source, "TCP SYN/Normal", port=23))
+            daemon.await_line(rf"ERROR: Could not block host {source}/{source} !! \(link-local")
         sentinel = self.await_sentinel(daemon)
         self.await_ban(daemon, sentinel)
         self.assertEqual(self.lab.banned(), {sentinel})

@@ -274,14 +274,22 @@ TEST_F(SensorTest, APacketFromItselfIsNoEvidence) {
   expect_only(SensorCounter::to_itself);
 }
 
-TEST_F(SensorTest, ASourceThatCannotBeBannedIsNoEvidence) {
-  for (const auto source :
-       {"0.0.0.0", "127.0.0.9", "224.0.0.5", "255.255.255.255", "169.254.1.1", "240.0.0.1"}) {
+TEST_F(SensorTest, ANeighbourThatScansFromItsLinkLocalAddressIsReported) {
+  start();
+  receive({.source = "169.254.1.1"});
+  ASSERT_EQ(reports_.size(), 1U);
+  start();
+  receive({.source = "fe80::1", .target = "2001:db8:1::1"});
+  EXPECT_EQ(reports_.size(), 2U);
+}
+
+TEST_F(SensorTest, ASourceThatCannotBeIsNoEvidence) {
+  for (const auto source : {"0.0.0.0", "127.0.0.9", "224.0.0.5", "255.255.255.255", "240.0.0.1"}) {
     start();
     receive({.source = source});
     expect_only(SensorCounter::bad_source);
   }
-  for (const auto source : {"::", "::1", "ff02::1", "fe80::1"}) {
+  for (const auto source : {"::", "::1", "ff02::1"}) {
     start();
     receive({.source = source, .target = "2001:db8:1::1"});
     expect_only(SensorCounter::bad_source);
