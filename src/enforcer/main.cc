@@ -18,6 +18,13 @@
 namespace portsentry::enforcer {
 namespace {
 
+// A sanitizer build has wider policies (sanitizer_rows.h), and says what it is.
+#ifdef PORTSENTRY_SANITIZED
+constexpr std::string_view kBuildMark = " (sanitizer build, for tests only)";
+#else
+constexpr std::string_view kBuildMark;
+#endif
+
 void say(std::string_view text) {
   // Nothing sensible is left to do when standard output does not take it.
   static_cast<void>(!write(STDOUT_FILENO, text.data(), text.size()));
@@ -52,7 +59,7 @@ int run(const std::vector<std::string_view>& arguments) {
       say(usage());
       return kExitOk;
     case Options::Action::version:
-      say(std::string("portsentryd ") + kVersion + "\n");
+      say(std::string("portsentryd ") + kVersion + std::string(kBuildMark) + "\n");
       return kExitOk;
     case Options::Action::check:
       return check(options->config);

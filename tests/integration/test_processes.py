@@ -16,7 +16,7 @@ import pathlib
 import re
 import threading
 
-from lab import PATIENCE, TREE, USERS, LabTest, await_true
+from lab import BIN, PATIENCE, TREE, USERS, LabTest, await_true
 
 CAPABILITIES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
@@ -72,6 +72,7 @@ class Processes(LabTest):
         self.daemon = self.start()
         self.roles = self.daemon.roles()
         self.table = readme_table()
+        self.sanitized = "sanitizer build" in self.guard.run([BIN / "portsentryd", "-V"]).stdout
 
     def each(self):
         self.assertEqual(set(self.table) & set(self.roles), set(self.roles), "the README's process table")
@@ -111,6 +112,8 @@ class Processes(LabTest):
     def test_descriptors_are_those_of_the_table(self):
         for role, pid, row, _status in self.each():
             promised = self.cell(row, "descriptors").replace("\\|", "|")
+            if role == "sensor" and self.sanitized:
+                promised = promised.replace("`2` null", "`2` null|file|pipe|socket")  # where a sanitizer reports
             left = descriptors_of(pid)
             loose = collections.Counter()
             for number, kinds in re.findall(r"`(\d+|\*)`\s*([a-z|]+)", promised):
