@@ -72,7 +72,7 @@ Result<void> Rtnetlink::refresh() {
   }
   stale_ = stale_ || view_.routes_may_be_gone();
   if (!stale_ || steady_clock::now() < dump_again_) return {};
-  const auto dumped = dump(kDumpTime);
+  auto dumped = dump(kDumpTime);
   stale_ = !dumped;
   if (dumped) return {};
   dump_again_ = steady_clock::now() + kDumpInterval;
