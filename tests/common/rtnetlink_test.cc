@@ -142,10 +142,10 @@ TEST_F(RtnetlinkLive, RoutesThatNeverStopChangingAreNotTheEndOfIt) {
   ASSERT_TRUE(opened);
   const int tiny = 1;  // every burst overruns, so every look has to dump
   ASSERT_EQ(::setsockopt(opened->fd(), SOL_SOCKET, SO_RCVBUF, &tiny, sizeof tiny), 0);
-  ASSERT_TRUE(run(
-      "(for n in $(seq 1 60); do "
-      "for j in $(seq 0 49); do echo route replace 10.3.$j.0/24 via 192.0.2.$((n + 1)); done | "
-      "ip -batch -; done; ip addr add 10.99.0.1/32 dev e0) >/dev/null 2>&1 &"));
+  ASSERT_TRUE(
+      run("(for n in $(seq 1 60); do "
+          "for j in $(seq 0 49); do echo route replace 10.3.$j.0/24 via 192.0.2.$((n + 1)); done | "
+          "ip -batch -; done; ip addr add 10.99.0.1/32 dev e0) >/dev/null 2>&1 &"));
   const auto at_the_end = addr("10.99.0.1");
   const auto deadline = steady_clock::now() + std::chrono::seconds(10);
   while (!opened->view().is_own(at_the_end) || !opened->current()) {
