@@ -27,6 +27,12 @@ Result<std::pair<UniqueFd, UniqueFd>> Channel::make_pair() {
   return std::make_pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 
+bool Channel::is_one(int fd) {
+  int type = 0;
+  socklen_t size = sizeof(type);
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+}
+
 Channel::Sent Channel::send(Bytes message, int passed) {
   if (message.empty() || message.size() > kMaxMessage)
     fatal("channel: a message of ours has an impossible size");

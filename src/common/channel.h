@@ -33,6 +33,9 @@ class Channel {
   // Two connected ends, close-on-exec.
   static Result<std::pair<UniqueFd, UniqueFd>> make_pair();
 
+  // True when `fd` is such an end: how our programs find out that portsentryd started them.
+  static bool is_one(int fd);
+
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   // `full`: the peer is not reading; nothing was sent. An empty message or one above the cap is a

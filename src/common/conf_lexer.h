@@ -18,8 +18,6 @@
 
 namespace portsentry {
 
-inline constexpr std::size_t kMaxConfFile =
-    std::size_t{256} * 1024;                       // bytes; a larger file is not read at all
 inline constexpr std::size_t kMaxConfLine = 4096;  // bytes, without the line's end
 
 // Views into the text that was read: the text must outlive them.

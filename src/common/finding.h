@@ -12,6 +12,11 @@ namespace portsentry {
 
 enum class Severity : std::uint8_t { warning, error };
 
+// The largest files that are read at all, in bytes: by root, which copies them, and by the monitor,
+// which reads the copies.
+inline constexpr std::size_t kMaxConfFile = std::size_t{256} * 1024;
+inline constexpr std::size_t kMaxIgnoreFile = std::size_t{8} * 1024 * 1024;
+
 // Prints as "FILE:LINE: error: KEY: TEXT" ("warning" for a warning), in the shape that editors and
 // grep know from compilers; LINE and KEY are left out where unknown.
 struct Finding {

@@ -99,7 +99,7 @@ void print_errors(const std::vector<Finding>& findings) {
 
 std::string read_ignore_file(const Config& config, bool strict) {
   if (config.ignore_file.empty()) return {};
-  auto content = read_trusted(config.ignore_file, kMaxIgnoreSize, strict);
+  auto content = read_trusted(config.ignore_file, kMaxIgnoreFile, strict);
   if (!content) fatal("IGNORE_FILE: " + content.error().what, kExitConfig);
   return std::move(*content);
 }
@@ -128,7 +128,7 @@ Ready prepare(const std::string& config_path) {
   Ready ready;
   ready.lock = require(lock_instance(kRunDirectory), kExitRuntime);
 
-  const std::string text = require(read_trusted(config_path, kMaxConfigSize, true), kExitConfig);
+  const std::string text = require(read_trusted(config_path, kMaxConfFile, true), kExitConfig);
   const ConfigReading reading = read_config(text, config_path);
   // What the monitor will say again about its own keys is left to it; errors stop everything here.
   if (!reading.ok()) {
@@ -175,7 +175,7 @@ Ready prepare(const std::string& config_path) {
 }
 
 int check(const std::string& config_path) {
-  const auto text = read_trusted(config_path, kMaxConfigSize, false);
+  const auto text = read_trusted(config_path, kMaxConfFile, false);
   if (!text) fatal(text.error().what, kExitConfig);
   const ConfigReading reading = read_config(*text, config_path);
   print(reading.findings);

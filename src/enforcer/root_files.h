@@ -11,9 +11,6 @@
 
 namespace portsentry::enforcer {
 
-inline constexpr std::size_t kMaxConfigSize = std::size_t{256} * 1024;
-inline constexpr std::size_t kMaxIgnoreSize = std::size_t{8} * 1024 * 1024;
-
 // Reads a whole file. `strict`: the file and every directory above it belong to root, nobody else
 // can write to them, and no part of the path is a symbolic link. Without it only reading is asked
 // (-t).

@@ -1,7 +1,6 @@
 // The enforcer process, read aloud.
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sys/socket.h>
 
 #include <array>
 
@@ -18,12 +17,6 @@ namespace {
 
 constexpr std::array kKeptCapabilities{CAP_NET_ADMIN};
 
-bool is_seqpacket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof(type);
-  return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
-}
-
 template <class T>
 T require(Result<T> result) {
   if (!result) fatal(result.error().what);
@@ -38,7 +31,7 @@ void require(const Result<void>& result) {
 
 int serve_enforcer(bool with_firewall) {
   set_log_name("portsentryd: enforcer");
-  if (!is_seqpacket(kChannelA) || !is_seqpacket(kLauncherLink)) {
+  if (!Channel::is_one(kChannelA) || !Channel::is_one(kLauncherLink)) {
     fatal("--enforcer is for portsentryd itself, not for people", kExitUsage);
   }
   Channel monitor{UniqueFd(kChannelA)};

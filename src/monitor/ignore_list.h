@@ -18,8 +18,6 @@
 
 namespace portsentry::monitor {
 
-inline constexpr std::size_t kMaxIgnoreFile = std::size_t{8} * 1024 * 1024;  // bytes
-
 class IgnoreList {
  public:
   struct Entry {

@@ -54,7 +54,6 @@ enum Descriptor : int {
   kStop = 11,
 };
 
-constexpr std::size_t kMaxConfig = std::size_t{256} * 1024;
 constexpr char kStateDirectory[] = "/var/lib/portsentry/monitor";
 // How many messages of one peer are handled before the others get their turn.
 constexpr int kBurst = 64;
@@ -89,12 +88,6 @@ void occupy_channel_b(int fd) {
 void complain_about(const std::vector<Finding>& findings, bool warnings_too) {
   for (const Finding& finding : findings)
     if (warnings_too || finding.severity == Severity::error) complain(finding.print());
-}
-
-bool is_seqpacket(int fd) {
-  int type = 0;
-  socklen_t size = sizeof(type);
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
 // Nothing is opened, and nothing kept, before the text is judged: it may be hostile.
@@ -291,10 +284,10 @@ class Server {
 };
 
 int serve(const std::string& conf_path, const std::string& ignore_path) {
-  if (!is_seqpacket(kChannelA)) {
+  if (!Channel::is_one(kChannelA)) {
     fatal("this program is started by portsentryd, not by hand", kExitUsage);
   }
-  const std::string conf_text = read_sealed(kConfig, kMaxConfig, "the configuration");
+  const std::string conf_text = read_sealed(kConfig, kMaxConfFile, "the configuration");
   const std::string ignore_text = read_sealed(kIgnore, kMaxIgnoreFile, "the ignore list");
   ::close(kConfig);
   ::close(kIgnore);

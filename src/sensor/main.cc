@@ -6,7 +6,6 @@
 // the capture with libpcap's eventfd on numbers that the policy lets nothing be sent on.
 #include <fcntl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,9 +34,7 @@ T must(Result<T> result) {
 }
 
 void require_launcher() {
-  int type = 0;
-  socklen_t size = sizeof type;
-  if (::getsockopt(kChannel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
+  if (!Channel::is_one(kChannel)) {
     fatal("is started by portsentryd, not by hand", kExitUsage);
   }
 }

@@ -55,6 +55,18 @@ void send_raw(int fd, std::size_t size, int descriptors) {
   ASSERT_EQ(sendmsg(fd, &header, 0), static_cast<ssize_t>(size)) << std::strerror(errno);
 }
 
+TEST(Channel, KnowsAnEndOfOneFromAnythingElse) {
+  auto ends = Channel::make_pair();
+  ASSERT_TRUE(ends);
+  EXPECT_TRUE(Channel::is_one(ends->first.get()));
+  std::array<int, 2> others{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, others.data()), 0);
+  const UniqueFd one(others[0]);
+  const UniqueFd other(others[1]);
+  EXPECT_FALSE(Channel::is_one(one.get()));
+  EXPECT_FALSE(Channel::is_one(-1));
+}
+
 TEST(Channel, DeliversWholeMessagesInOrder) {
   auto ends = Channel::make_pair();
   ASSERT_TRUE(ends);
