@@ -122,7 +122,6 @@ class Monitor {
   std::optional<Restoring> restoring_;  // after the table was lost, until every Restore is answered
 
   SensorPhase sensor_phase_ = SensorPhase::none;
-  bool sensor_was_ready_ = false;
   bool announced_ = false;
   std::optional<Clock::time_point> sensor_must_end_by_;  // it hung up, and SensorLost is to come
   std::uint64_t sensor_restarts_ = 0;

@@ -324,11 +324,11 @@ using EnforcerDeathTest = EnforcerTest;
 
 TEST_F(EnforcerDeathTest, AVerbOutOfTurnStopsIt) {
   start();
-  EXPECT_EXIT(say(Ban(1, src("192.0.2.9"), seconds(60), kCause)), testing::ExitedWithCode(1),
-              "Ban out of turn");
+  const Ban early{1, src("192.0.2.9"), seconds(60), kCause};
+  EXPECT_EXIT(say(early), testing::ExitedWithCode(1), "Ban out of turn");
   start_serving();
-  EXPECT_EXIT(say(Restore(1, src("192.0.2.9"), seconds(60))), testing::ExitedWithCode(1),
-              "Restore out of turn");
+  const Restore late{1, src("192.0.2.9"), seconds(60)};
+  EXPECT_EXIT(say(late), testing::ExitedWithCode(1), "Restore out of turn");
   EXPECT_EXIT(say(Accept{}), testing::ExitedWithCode(1), "Accept out of turn");
 }
 
