@@ -20,8 +20,8 @@ namespace portsentry {
 // The configuration that the monitor was given at birth is accepted; the rest may start.
 struct Accept {};
 
-// Why a ban is asked for: what the triggering probe touched. For command templates and the log
-// only.
+// Why a ban is asked for: what the triggering probe touched. For command templates ($PORT$, and
+// with root's own modes $MODE$) and the log only.
 struct BanCause {
   Protocol protocol;
   Port port;
@@ -56,7 +56,46 @@ struct RestoreDone {};
 // follows.
 struct DropSensor {};
 
-using MonitorToEnforcer = std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor>;
+// The owner's own commands and the hosts.deny line: which of root's templates to run. A Ban whose
+// backend is a command runs KILL_ROUTE by itself, and its Unban the inverse.
+enum class Command : std::uint8_t {
+  external = 1,           // EXTERNAL_COMMAND, on detection
+  run_cmd = 2,            // KILL_RUN_CMD
+  hosts_deny_add = 3,     // KILL_HOSTS_DENY's line
+  hosts_deny_remove = 4,  // that line, and only ours
+};
+
+// Run a template for `source`. Answered by one Outcome. The guard judges the source of run_cmd and
+// hosts_deny_add; `external` only tells somebody, and `hosts_deny_remove` only gives back.
+struct RunCommand {
+  std::uint64_t id;
+  Command command;
+  Source source;
+  BanCause cause;
+};
+
+// Everything stands: bans can be made and packets are classified. Once. The launcher lets the
+// foreground go and tells the service manager.
+struct Ready {};
+
+// The answers to a ReloadOffer, each naming its generation; an answer to another one is out of
+// turn.
+struct ReloadAccept {  // start a successor of the sensor with the new watch orders
+  std::uint32_t generation;
+};
+struct ReloadRefuse {  // the files have mistakes, which the monitor has told: nothing changes
+  std::uint32_t generation;
+};
+struct ReloadCommit {  // everybody switches now; after ReloadAccept the old sensor ends
+  std::uint32_t generation;
+};
+struct ReloadAbandon {  // after ReloadAccept: the successor did not come up, and ends
+  std::uint32_t generation;
+};
+
+using MonitorToEnforcer =
+    std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor, RunCommand, Ready,
+                 ReloadAccept, ReloadRefuse, ReloadCommit, ReloadAbandon>;
 
 // ---- Channel A, enforcer -> monitor -------------------------------------------------------------
 
@@ -64,6 +103,12 @@ enum class Verdict : std::uint8_t {
   ok = 1,              // the kernel confirmed it
   kernel_refused = 2,  // netlink said no; Outcome::error is the errno
   no_firewall = 3,     // FIREWALL="none", or the table could not be made
+  // A command template's reasons:
+  command_failed = 4,     // Outcome::error is the exit status, 1..255
+  command_killed = 5,     // by the signal in Outcome::error
+  command_timed_out = 6,  // and was killed
+  command_not_run = 7,    // it could not be started (errno), or too many are waiting (0)
+  no_command = 8,         // none is set, no undo is known, or it is not for this address family
   // The guard's reasons. Whatever the monitor asks, these are never banned:
   not_unicast = 10,    // loopback, unspecified, multicast, link-local, 0/8, 240/4
   own_address = 11,    // one of this host's, or a prefix that contains one
@@ -84,11 +129,15 @@ struct Outcome {
   std::int32_t error;  // an errno, 0 where there is none
 };
 
-// The kernel table exists and holds the rules; Restore is legal until RestoreDone, for a minute at
-// most. Sent once at start and again each time the table had to be made anew.
+// What makes a ban hold. `none`: FIREWALL="none" or observe mode, and bans are refused.
+enum class Backend : std::uint8_t { none = 0, nftables = 1, command = 2 };
+
+// Bans can be made; Restore is legal until RestoreDone, for a minute at most. Sent once at start,
+// each time the kernel table had to be made anew, and when a reload changed the backend. Bans made
+// by a command have no timeout of their own: the monitor ends each with an Unban.
 struct TableCreated {
-  bool enforcing;  // false: FIREWALL="none" or observe mode, nothing was made and bans are refused
-  bool again;      // true: somebody had removed our table while we ran
+  Backend backend;
+  bool again;  // true: not the first; what holds is to be restored
 };
 
 // Found in the kernel at start: a ban of an earlier run that still holds. Between TableCreated and
@@ -102,14 +151,69 @@ struct Adopted {
 struct AdoptedDone {};
 
 // A sensor was started; its end of channel B comes with this message (exactly one descriptor).
-struct SensorChannel {};
+// `successor`: it is to follow the one that runs, after a ReloadAccept.
+struct SensorChannel {
+  bool successor;
+};
 
-// The sensor ended. It will be started again after `retry_in`.
+// The sensor ended. It will be started again after `retry_in`. A `successor` is not: the reload is
+// over, and ReloadAbandon need not be sent. The end of a predecessor after ReloadCommit is not told.
 struct SensorLost {
   bool by_signal;     // `code` is a signal number, else an exit status
   std::int32_t code;  // 0..255
   std::chrono::milliseconds retry_in;
+  bool successor;
 };
+
+// Comes with the read end of a pipe: what the command of `id` prints. Root does not read it. Sent
+// before the command's Outcome; a command that could not be started has none.
+struct CommandOutput {
+  std::uint64_t id;
+};
+
+// A file of a new generation, each with its descriptor: sealed memfds of `config` and `ignore`, and
+// `history`, `blocked` and `log_file` opened anew for appending (/dev/null where none is
+// configured). All five, in any order, before their ReloadOffer.
+enum class ReloadedFile : std::uint8_t {
+  config = 1,
+  ignore = 2,
+  history = 3,
+  blocked = 4,
+  log_file = 5
+};
+struct ReloadFile {
+  std::uint32_t generation;
+  ReloadedFile which;
+};
+
+// To be answered within five seconds by ReloadAccept, ReloadRefuse or ReloadCommit.
+struct ReloadOffer {
+  std::uint32_t generation;  // 2 for the first reload; the start is 1
+  bool new_watch;            // what root allows the sensor to watch has changed
+};
+
+// Root could not prepare a new generation; everything stays as it is.
+enum class ReloadProblem : std::uint8_t {
+  config_file = 1,  // cannot be read, or cannot be trusted: `error` is an errno (EPERM: owner or
+                    // mode)
+  ignore_file = 2,
+  history_file = 3,
+  blocked_file = 4,
+  log_file = 5,
+  account = 6,      // a user that it needs does not exist
+  descriptors = 7,  // more listening ports than descriptors
+  firewall = 8,     // nft is not there or not usable
+  other = 9,
+};
+struct ReloadFailed {
+  ReloadProblem problem;
+  std::int32_t error;  // 0 where there is none
+};
+
+// The resolver was started (RESOLVE_HOST="1"); the monitor's end of channel R comes with it.
+struct ResolverChannel {};
+// It ended. It will be started again by and by; until then nothing is resolved.
+struct ResolverLost {};
 
 // Somebody removed this ban from our set by hand (nft delete element): that is an administrator's
 // decision, and stays.
@@ -123,7 +227,16 @@ struct TableLost {
 };
 
 using EnforcerToMonitor = std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel,
-                                       SensorLost, TableLost, Lifted>;
+                                       SensorLost, TableLost, Lifted, CommandOutput, ReloadFile,
+                                       ReloadOffer, ReloadFailed, ResolverChannel, ResolverLost>;
+
+// True for the verbs that come with exactly one descriptor; the others come with none.
+[[nodiscard]] constexpr bool carries_descriptor(const EnforcerToMonitor& message) {
+  return std::holds_alternative<SensorChannel>(message) ||
+         std::holds_alternative<CommandOutput>(message) ||
+         std::holds_alternative<ReloadFile>(message) ||
+         std::holds_alternative<ResolverChannel>(message);
+}
 
 // ---- Channel B, monitor -> sensor ---------------------------------------------------------------
 
@@ -133,33 +246,63 @@ struct SensorConfig {
   std::chrono::seconds scan_window;     // 1 s .. kMaxBan
   std::uint32_t max_sources;            // 16..kMaxSources, per address family
   std::vector<std::string> interfaces;  // names; empty: every interface except loopback
+  bool local_check = true;    // false (2.x -L): a source that equals its target counts too
+  bool service_check = true;  // false (2.x -S): ports of local services count too
 };
+
+// To a sensor that a successor follows: tell what you remember (Evidence, then HandedOver), and
+// then nothing more.
+struct HandOver {};
+
+// A source's touches inside the window, from the old sensor to its successor by way of the monitor.
+// A source with more touches than fit comes in several messages.
+struct Touch {
+  Protocol protocol;
+  Port port;
+  std::chrono::seconds age;  // 0..kMaxBan
+};
+struct Evidence {
+  Source source;
+  std::vector<Touch> touches;  // 1..kMaxTouches
+  bool reported;               // it had reached the trigger, and that was told
+};
+inline constexpr std::size_t kMaxTouches = 128;
 
 inline constexpr std::uint32_t kMaxTrigger = 1000;
 inline constexpr std::uint32_t kMaxSources = 1'000'000;
 inline constexpr std::size_t kMaxInterfaces = 32;
 inline constexpr std::size_t kInterfaceNameSize = 15;  // IFNAMSIZ without its zero
 
-using MonitorToSensor = std::variant<SensorConfig>;
+using MonitorToSensor = std::variant<SensorConfig, HandOver, Evidence>;
 
 // ---- Channel B, sensor -> monitor ---------------------------------------------------------------
 
-// Capture, filter and sandbox stand; packets are being classified.
+// A port of a bind mode could not be listened on, mostly because a service has it. Before
+// SensorReady only; the other ports are not affected.
+struct BindFailed {
+  Protocol protocol;
+  Port port;
+  std::int32_t error;  // errno, 1..4095
+};
+
+// Capture, sockets, filter and sandbox stand; probes are being classified.
 struct SensorReady {};
 
 // A source reached the trigger (`first`), or touched us again after that (at most once a second).
 struct Detection {
   Source source;
   Address address;  // the exact source of the last probe, inside `source`
-  Address target;   // which of our addresses it probed
+  Address target;   // which of our addresses it probed; unspecified (0.0.0.0, ::) only for a
+                    // datagram in bind mode, of which that is not known
   Protocol protocol;
   Port port;
   ScanKind kind;
-  TcpFlags flags;                // 0 for UDP
+  TcpFlags flags;                // 0 for UDP and for `connect`
   std::uint32_t distinct_ports;  // inside the window, counting stops at kMaxTrigger
   bool first;
   bool ip_options;
   bool fragmented;
+  std::uint32_t interface = 0;  // the kernel's index of where it arrived; 0 where not known
 };
 
 // Why packets did not count, since the sensor started. One row each in counters.h.
@@ -167,7 +310,11 @@ struct SensorCounters {
   std::vector<std::uint64_t> values;  // indexed by SensorCounter (counters.h)
 };
 
-using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters>;
+// The last Evidence has been sent.
+struct HandedOver {};
+
+using SensorToMonitor =
+    std::variant<SensorReady, Detection, SensorCounters, BindFailed, Evidence, HandedOver>;
 
 // ---- Channel C, control socket ------------------------------------------------------------------
 

@@ -125,8 +125,17 @@ struct TcpFlags {
   constexpr auto operator<=>(const TcpFlags&) const = default;
 };
 
-// What a probe is called. The names that people see are in the monitor's log_lines.h.
-enum class ScanKind : std::uint8_t { syn = 1, fin = 2, null = 3, xmas = 4, odd_flags = 5, udp = 6 };
+// What a probe is called. The names that people see are in the monitor's log_lines.h. `connect`: a
+// socket of ours took it (bind modes): a completed TCP handshake, or a datagram.
+enum class ScanKind : std::uint8_t {
+  syn = 1,
+  fin = 2,
+  null = 3,
+  xmas = 4,
+  odd_flags = 5,
+  udp = 6,
+  connect = 7
+};
 
 }  // namespace portsentry
 

@@ -110,6 +110,16 @@ std::optional<Verdict> get(pb::Verdict from) {
       return Verdict::kernel_refused;
     case pb::NO_FIREWALL:
       return Verdict::no_firewall;
+    case pb::COMMAND_FAILED:
+      return Verdict::command_failed;
+    case pb::COMMAND_KILLED:
+      return Verdict::command_killed;
+    case pb::COMMAND_TIMED_OUT:
+      return Verdict::command_timed_out;
+    case pb::COMMAND_NOT_RUN:
+      return Verdict::command_not_run;
+    case pb::NO_COMMAND:
+      return Verdict::no_command;
     case pb::NOT_UNICAST:
       return Verdict::not_unicast;
     case pb::OWN_ADDRESS:
@@ -142,13 +152,62 @@ std::optional<ScanKind> get(pb::ScanKind from) {
       return ScanKind::odd_flags;
     case pb::UDP_SCAN:
       return ScanKind::udp;
+    case pb::CONNECT:
+      return ScanKind::connect;
   }
   return std::nullopt;
 }
 
+std::optional<Command> get(pb::Command from) {
+  switch (static_cast<int>(from)) {
+    case pb::EXTERNAL:
+      return Command::external;
+    case pb::RUN_CMD:
+      return Command::run_cmd;
+    case pb::HOSTS_DENY_ADD:
+      return Command::hosts_deny_add;
+    case pb::HOSTS_DENY_REMOVE:
+      return Command::hosts_deny_remove;
+  }
+  return std::nullopt;
+}
+
+std::optional<Backend> get(pb::Backend from) {
+  switch (static_cast<int>(from)) {
+    case pb::NO_BACKEND:
+      return Backend::none;
+    case pb::NFTABLES:
+      return Backend::nftables;
+    case pb::COMMAND:
+      return Backend::command;
+  }
+  return std::nullopt;
+}
+
+std::optional<ReloadedFile> get(pb::ReloadedFile from) {
+  switch (static_cast<int>(from)) {
+    case pb::CONFIG:
+      return ReloadedFile::config;
+    case pb::IGNORE:
+      return ReloadedFile::ignore;
+    case pb::HISTORY:
+      return ReloadedFile::history;
+    case pb::BLOCKED:
+      return ReloadedFile::blocked;
+    case pb::LOG_FILE:
+      return ReloadedFile::log_file;
+  }
+  return std::nullopt;
+}
+
+static_assert(static_cast<int>(Verdict::no_command) == pb::NO_COMMAND &&
+              static_cast<int>(Command::hosts_deny_remove) == pb::HOSTS_DENY_REMOVE &&
+              static_cast<int>(Backend::command) == pb::COMMAND &&
+              static_cast<int>(ReloadedFile::log_file) == pb::LOG_FILE);
+
 static_assert(static_cast<int>(Verdict::view_unknown) == pb::VIEW_UNKNOWN &&
               static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
-static_assert(static_cast<int>(ScanKind::udp) == pb::UDP_SCAN &&
+static_assert(static_cast<int>(ScanKind::connect) == pb::CONNECT &&
               static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
 
 std::optional<std::chrono::seconds> get_duration(std::uint64_t seconds) {
@@ -161,36 +220,85 @@ std::uint64_t count(T duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
 
+void put(const Evidence& from, pb::Evidence* to) {
+  put(from.source, to->mutable_source());
+  for (const Touch& touch : from.touches) {
+    auto* added = to->add_touches();
+    added->set_protocol(put(touch.protocol));
+    added->set_port(touch.port.number());
+    added->set_age_seconds(count(touch.age));
+  }
+  to->set_reported(from.reported);
+}
+
+std::optional<Evidence> get(const pb::Evidence& from) {
+  const auto source = get(from.source());
+  if (!source || from.touches_size() < 1 || from.touches_size() > static_cast<int>(kMaxTouches))
+    return std::nullopt;
+  Evidence evidence{*source, {}, from.reported()};
+  for (const pb::Touch& touch : from.touches()) {
+    const auto protocol = get(touch.protocol());
+    const auto port = Port::make(touch.port());
+    if (!protocol || !port || touch.age_seconds() > static_cast<std::uint64_t>(kMaxBan.count()))
+      return std::nullopt;
+    evidence.touches.push_back({*protocol, *port, std::chrono::seconds(touch.age_seconds())});
+  }
+  return evidence;
+}
+
+// The four answers to a ReloadOffer have one shape.
+template <class Answer, class Message>
+std::optional<MonitorToEnforcer> get_generation(const Message& from) {
+  if (from.generation() == 0) return std::nullopt;
+  return Answer{from.generation()};
+}
+
 }  // namespace
 
 // ---- channel A ----------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToEnforcer& message) {
   pb::ToEnforcer out;
-  std::visit(overloaded{
-                 [&](const Accept&) { out.mutable_accept(); },
-                 [&](const Ban& m) {
-                   auto* ban = out.mutable_ban();
-                   ban->set_id(m.id);
-                   put(m.source, ban->mutable_source());
-                   ban->set_seconds(count(m.duration));
-                   ban->set_protocol(put(m.cause.protocol));
-                   ban->set_port(m.cause.port.number());
-                 },
-                 [&](const Unban& m) {
-                   out.mutable_unban()->set_id(m.id);
-                   put(m.source, out.mutable_unban()->mutable_source());
-                 },
-                 [&](const Restore& m) {
-                   auto* restore = out.mutable_restore();
-                   restore->set_id(m.id);
-                   put(m.source, restore->mutable_source());
-                   restore->set_seconds(count(m.remaining));
-                 },
-                 [&](const RestoreDone&) { out.mutable_restore_done(); },
-                 [&](const DropSensor&) { out.mutable_drop_sensor(); },
-             },
-             message);
+  std::visit(
+      overloaded{
+          [&](const Accept&) { out.mutable_accept(); },
+          [&](const Ban& m) {
+            auto* ban = out.mutable_ban();
+            ban->set_id(m.id);
+            put(m.source, ban->mutable_source());
+            ban->set_seconds(count(m.duration));
+            ban->set_protocol(put(m.cause.protocol));
+            ban->set_port(m.cause.port.number());
+          },
+          [&](const Unban& m) {
+            out.mutable_unban()->set_id(m.id);
+            put(m.source, out.mutable_unban()->mutable_source());
+          },
+          [&](const Restore& m) {
+            auto* restore = out.mutable_restore();
+            restore->set_id(m.id);
+            put(m.source, restore->mutable_source());
+            restore->set_seconds(count(m.remaining));
+          },
+          [&](const RestoreDone&) { out.mutable_restore_done(); },
+          [&](const DropSensor&) { out.mutable_drop_sensor(); },
+          [&](const RunCommand& m) {
+            auto* run = out.mutable_run_command();
+            run->set_id(m.id);
+            run->set_command(static_cast<pb::Command>(m.command));
+            put(m.source, run->mutable_source());
+            run->set_protocol(put(m.cause.protocol));
+            run->set_port(m.cause.port.number());
+          },
+          [&](const Ready&) { out.mutable_ready(); },
+          [&](const ReloadAccept& m) { out.mutable_reload_accept()->set_generation(m.generation); },
+          [&](const ReloadRefuse& m) { out.mutable_reload_refuse()->set_generation(m.generation); },
+          [&](const ReloadCommit& m) { out.mutable_reload_commit()->set_generation(m.generation); },
+          [&](const ReloadAbandon& m) {
+            out.mutable_reload_abandon()->set_generation(m.generation);
+          },
+      },
+      message);
   return serialise(out);
 }
 
@@ -226,6 +334,25 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
       return RestoreDone{};
     case pb::ToEnforcer::kDropSensor:
       return DropSensor{};
+    case pb::ToEnforcer::kRunCommand: {
+      const auto& m = in->run_command();
+      const auto command = get(m.command());
+      const auto source = get(m.source());
+      const auto protocol = get(m.protocol());
+      const auto port = Port::make(m.port());
+      if (m.id() == 0 || !command || !source || !protocol || !port) return std::nullopt;
+      return RunCommand{m.id(), *command, *source, {*protocol, *port}};
+    }
+    case pb::ToEnforcer::kReady:
+      return Ready{};
+    case pb::ToEnforcer::kReloadAccept:
+      return get_generation<ReloadAccept>(in->reload_accept());
+    case pb::ToEnforcer::kReloadRefuse:
+      return get_generation<ReloadRefuse>(in->reload_refuse());
+    case pb::ToEnforcer::kReloadCommit:
+      return get_generation<ReloadCommit>(in->reload_commit());
+    case pb::ToEnforcer::kReloadAbandon:
+      return get_generation<ReloadAbandon>(in->reload_abandon());
     case pb::ToEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -238,44 +365,60 @@ std::optional<MonitorToEnforcer> decode_monitor_to_enforcer(Bytes bytes, unsigne
 
 std::vector<std::byte> encode(const EnforcerToMonitor& message) {
   pb::FromEnforcer out;
-  std::visit(overloaded{
-                 [&](const Outcome& m) {
-                   auto* outcome = out.mutable_outcome();
-                   outcome->set_id(m.id);
-                   outcome->set_verdict(static_cast<pb::Verdict>(m.verdict));
-                   outcome->set_error(static_cast<std::uint32_t>(m.error));
-                 },
-                 [&](const TableCreated& m) {
-                   out.mutable_table_created()->set_enforcing(m.enforcing);
-                   out.mutable_table_created()->set_again(m.again);
-                 },
-                 [&](const Adopted& m) {
-                   put(m.source, out.mutable_adopted()->mutable_source());
-                   out.mutable_adopted()->set_seconds(count(m.remaining));
-                 },
-                 [&](const AdoptedDone&) { out.mutable_adopted_done(); },
-                 [&](const SensorChannel&) { out.mutable_sensor_channel(); },
-                 [&](const SensorLost& m) {
-                   auto* lost = out.mutable_sensor_lost();
-                   lost->set_by_signal(m.by_signal);
-                   lost->set_code(static_cast<std::uint32_t>(m.code));
-                   lost->set_retry_in_ms(static_cast<std::uint32_t>(m.retry_in.count()));
-                 },
-                 [&](const TableLost& m) {
-                   out.mutable_table_lost()->set_error(static_cast<std::uint32_t>(m.error));
-                 },
-                 [&](const Lifted& m) { put(m.source, out.mutable_lifted()->mutable_source()); },
-             },
-             message);
+  std::visit(
+      overloaded{
+          [&](const Outcome& m) {
+            auto* outcome = out.mutable_outcome();
+            outcome->set_id(m.id);
+            outcome->set_verdict(static_cast<pb::Verdict>(m.verdict));
+            outcome->set_error(static_cast<std::uint32_t>(m.error));
+          },
+          [&](const TableCreated& m) {
+            out.mutable_table_created()->set_backend(static_cast<pb::Backend>(m.backend));
+            out.mutable_table_created()->set_again(m.again);
+          },
+          [&](const Adopted& m) {
+            put(m.source, out.mutable_adopted()->mutable_source());
+            out.mutable_adopted()->set_seconds(count(m.remaining));
+          },
+          [&](const AdoptedDone&) { out.mutable_adopted_done(); },
+          [&](const SensorChannel& m) { out.mutable_sensor_channel()->set_successor(m.successor); },
+          [&](const SensorLost& m) {
+            auto* lost = out.mutable_sensor_lost();
+            lost->set_by_signal(m.by_signal);
+            lost->set_code(static_cast<std::uint32_t>(m.code));
+            lost->set_retry_in_ms(static_cast<std::uint32_t>(m.retry_in.count()));
+            lost->set_successor(m.successor);
+          },
+          [&](const TableLost& m) {
+            out.mutable_table_lost()->set_error(static_cast<std::uint32_t>(m.error));
+          },
+          [&](const Lifted& m) { put(m.source, out.mutable_lifted()->mutable_source()); },
+          [&](const CommandOutput& m) { out.mutable_command_output()->set_id(m.id); },
+          [&](const ReloadFile& m) {
+            out.mutable_reload_file()->set_generation(m.generation);
+            out.mutable_reload_file()->set_which(static_cast<pb::ReloadedFile>(m.which));
+          },
+          [&](const ReloadOffer& m) {
+            out.mutable_reload_offer()->set_generation(m.generation);
+            out.mutable_reload_offer()->set_new_watch(m.new_watch);
+          },
+          [&](const ReloadFailed& m) {
+            auto* failed = out.mutable_reload_failed();
+            failed->set_problem(static_cast<std::uint32_t>(m.problem));
+            failed->set_error(static_cast<std::uint32_t>(m.error));
+          },
+          [&](const ResolverChannel&) { out.mutable_resolver_channel(); },
+          [&](const ResolverLost&) { out.mutable_resolver_lost(); },
+      },
+      message);
   return serialise(out);
 }
 
 static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes bytes,
                                                                        unsigned descriptors) {
   const auto in = parse<pb::FromEnforcer>(bytes);
-  if (!in) return std::nullopt;
-  const bool carries_channel = in->verb_case() == pb::FromEnforcer::kSensorChannel;
-  if (descriptors != (carries_channel ? 1U : 0U)) return std::nullopt;
+  if (!in || descriptors > 1) return std::nullopt;
   switch (in->verb_case()) {
     case pb::FromEnforcer::kOutcome: {
       const auto& m = in->outcome();
@@ -283,8 +426,11 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       if (m.id() == 0 || !verdict || m.error() > kMaxErrno) return std::nullopt;
       return Outcome{m.id(), *verdict, static_cast<std::int32_t>(m.error())};
     }
-    case pb::FromEnforcer::kTableCreated:
-      return TableCreated{in->table_created().enforcing(), in->table_created().again()};
+    case pb::FromEnforcer::kTableCreated: {
+      const auto backend = get(in->table_created().backend());
+      if (!backend) return std::nullopt;
+      return TableCreated{*backend, in->table_created().again()};
+    }
     case pb::FromEnforcer::kAdopted: {
       const auto& m = in->adopted();
       const auto source = get(m.source());
@@ -294,12 +440,12 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
     case pb::FromEnforcer::kAdoptedDone:
       return AdoptedDone{};
     case pb::FromEnforcer::kSensorChannel:
-      return SensorChannel{};
+      return SensorChannel{in->sensor_channel().successor()};
     case pb::FromEnforcer::kSensorLost: {
       const auto& m = in->sensor_lost();
       if (m.code() > 255 || m.retry_in_ms() > kMaxRetryMs) return std::nullopt;
       return SensorLost{m.by_signal(), static_cast<std::int32_t>(m.code()),
-                        std::chrono::milliseconds(m.retry_in_ms())};
+                        std::chrono::milliseconds(m.retry_in_ms()), m.successor()};
     }
     case pb::FromEnforcer::kTableLost:
       if (in->table_lost().error() > kMaxErrno) return std::nullopt;
@@ -309,6 +455,30 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       if (!source) return std::nullopt;
       return Lifted{*source};
     }
+    case pb::FromEnforcer::kCommandOutput:
+      if (in->command_output().id() == 0) return std::nullopt;
+      return CommandOutput{in->command_output().id()};
+    case pb::FromEnforcer::kReloadFile: {
+      const auto which = get(in->reload_file().which());
+      if (!which || in->reload_file().generation() == 0) return std::nullopt;
+      return ReloadFile{in->reload_file().generation(), *which};
+    }
+    case pb::FromEnforcer::kReloadOffer:
+      if (in->reload_offer().generation() == 0) return std::nullopt;
+      return ReloadOffer{in->reload_offer().generation(), in->reload_offer().new_watch()};
+    case pb::FromEnforcer::kReloadFailed: {
+      const auto& m = in->reload_failed();
+      if (m.problem() < 1 || m.problem() > static_cast<std::uint32_t>(ReloadProblem::other) ||
+          m.error() > kMaxErrno) {
+        return std::nullopt;
+      }
+      return ReloadFailed{static_cast<ReloadProblem>(m.problem()),
+                          static_cast<std::int32_t>(m.error())};
+    }
+    case pb::FromEnforcer::kResolverChannel:
+      return ResolverChannel{};
+    case pb::FromEnforcer::kResolverLost:
+      return ResolverLost{};
     case pb::FromEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -316,38 +486,54 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
 }
 
 std::optional<EnforcerToMonitor> decode_enforcer_to_monitor(Bytes bytes, unsigned descriptors) {
-  return exactly(understand_enforcer_to_monitor(bytes, descriptors), bytes);
+  const auto message = exactly(understand_enforcer_to_monitor(bytes, descriptors), bytes);
+  if (message && descriptors != (carries_descriptor(*message) ? 1U : 0U)) return std::nullopt;
+  return message;
 }
 
 // ---- channel B ----------------------------------------------------------------------------------
 
 std::vector<std::byte> encode(const MonitorToSensor& message) {
   pb::ToSensor out;
-  std::visit(
-      overloaded{
-          [&](const SensorConfig& m) {
-            auto* config = out.mutable_config();
-            config->set_scan_trigger(m.scan_trigger);
-            config->set_scan_window_seconds(count(m.scan_window));
-            config->set_max_sources(m.max_sources);
-            for (const std::string& name : m.interfaces)
-              config->add_interfaces(name);
-          },
-      },
-      message);
+  std::visit(overloaded{
+                 [&](const SensorConfig& m) {
+                   auto* config = out.mutable_config();
+                   config->set_scan_trigger(m.scan_trigger);
+                   config->set_scan_window_seconds(count(m.scan_window));
+                   config->set_max_sources(m.max_sources);
+                   for (const std::string& name : m.interfaces)
+                     config->add_interfaces(name);
+                   config->set_local_check(m.local_check);
+                   config->set_service_check(m.service_check);
+                 },
+                 [&](const HandOver&) { out.mutable_hand_over(); },
+                 [&](const Evidence& m) { put(m, out.mutable_evidence()); },
+             },
+             message);
   return serialise(out);
 }
 
 static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes,
                                                                    unsigned descriptors) {
   const auto in = parse<pb::ToSensor>(bytes);
-  if (!in || descriptors != 0 || in->verb_case() != pb::ToSensor::kConfig) return std::nullopt;
+  if (!in || descriptors != 0) return std::nullopt;
+  switch (in->verb_case()) {
+    case pb::ToSensor::kConfig:
+      break;
+    case pb::ToSensor::kHandOver:
+      return HandOver{};
+    case pb::ToSensor::kEvidence:
+      return get(in->evidence());
+    case pb::ToSensor::VERB_NOT_SET:
+      return std::nullopt;
+  }
   const auto& m = in->config();
   const auto window = get_duration(m.scan_window_seconds());
   if (m.scan_trigger() == 0 || m.scan_trigger() > kMaxTrigger || !window) return std::nullopt;
   if (m.max_sources() < 16 || m.max_sources() > kMaxSources) return std::nullopt;
   if (m.interfaces_size() > static_cast<int>(kMaxInterfaces)) return std::nullopt;
-  SensorConfig config{m.scan_trigger(), *window, m.max_sources(), {}};
+  SensorConfig config{m.scan_trigger(), *window,          m.max_sources(), {},
+                      m.local_check(),  m.service_check()};
   for (const std::string& name : m.interfaces()) {
     if (name.empty() || name.size() > kInterfaceNameSize) return std::nullopt;
     if (!std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; }))
@@ -378,12 +564,21 @@ std::vector<std::byte> encode(const SensorToMonitor& message) {
                    detection->set_first(m.first);
                    detection->set_ip_options(m.ip_options);
                    detection->set_fragmented(m.fragmented);
+                   detection->set_interface(m.interface);
                  },
                  [&](const SensorCounters& m) {
                    auto* counters = out.mutable_counters();
                    for (const std::uint64_t value : m.values)
                      counters->add_values(value);
                  },
+                 [&](const BindFailed& m) {
+                   auto* failed = out.mutable_bind_failed();
+                   failed->set_protocol(put(m.protocol));
+                   failed->set_port(m.port.number());
+                   failed->set_error(static_cast<std::uint32_t>(m.error));
+                 },
+                 [&](const Evidence& m) { put(m, out.mutable_evidence()); },
+                 [&](const HandedOver&) { out.mutable_handed_over(); },
              },
              message);
   return serialise(out);
@@ -407,9 +602,11 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
       if (!source || !address || !target || !protocol || !port || !kind) return std::nullopt;
       if (!source->prefix().contains(*address) || target->is_v4() != address->is_v4())
         return std::nullopt;
-      if ((*kind == ScanKind::udp) != (*protocol == Protocol::udp)) return std::nullopt;
-      if (m.tcp_flags() > 255 || (*protocol == Protocol::udp && m.tcp_flags() != 0))
-        return std::nullopt;
+      const bool udp = *protocol == Protocol::udp;
+      const bool connect = *kind == ScanKind::connect;
+      if (!connect && (*kind == ScanKind::udp) != udp) return std::nullopt;
+      if (target->is_unspecified() && !(connect && udp)) return std::nullopt;
+      if (m.tcp_flags() > 255 || ((udp || connect) && m.tcp_flags() != 0)) return std::nullopt;
       if (m.distinct_ports() == 0 || m.distinct_ports() > kMaxTrigger) return std::nullopt;
       return Detection{.source = *source,
                        .address = *address,
@@ -421,12 +618,24 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
                        .distinct_ports = m.distinct_ports(),
                        .first = m.first(),
                        .ip_options = m.ip_options(),
-                       .fragmented = m.fragmented()};
+                       .fragmented = m.fragmented(),
+                       .interface = m.interface()};
     }
     case pb::FromSensor::kCounters: {
       if (in->counters().values_size() != static_cast<int>(kSensorCounters)) return std::nullopt;
       return SensorCounters{{in->counters().values().begin(), in->counters().values().end()}};
     }
+    case pb::FromSensor::kBindFailed: {
+      const auto& m = in->bind_failed();
+      const auto protocol = get(m.protocol());
+      const auto port = Port::make(m.port());
+      if (!protocol || !port || m.error() == 0 || m.error() > kMaxErrno) return std::nullopt;
+      return BindFailed{*protocol, *port, static_cast<std::int32_t>(m.error())};
+    }
+    case pb::FromSensor::kEvidence:
+      return get(in->evidence());
+    case pb::FromSensor::kHandedOver:
+      return HandedOver{};
     case pb::FromSensor::VERB_NOT_SET:
       return std::nullopt;
   }

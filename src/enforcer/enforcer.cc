@@ -106,6 +106,26 @@ void Enforcer::handle(const DropSensor&) {
   if (std::exchange(sensor_runs_, false)) ask(LauncherOp::kill_sensor);
 }
 
+void Enforcer::handle(const RunCommand& run) {
+  tell(Outcome{run.id, Verdict::no_command, 0});
+}
+
+void Enforcer::handle(const Ready&) {}
+
+// Nothing has been offered.
+void Enforcer::handle(const ReloadAccept&) {
+  fatal("the monitor sent ReloadAccept out of turn: stopping");
+}
+void Enforcer::handle(const ReloadRefuse&) {
+  fatal("the monitor sent ReloadRefuse out of turn: stopping");
+}
+void Enforcer::handle(const ReloadCommit&) {
+  fatal("the monitor sent ReloadCommit out of turn: stopping");
+}
+void Enforcer::handle(const ReloadAbandon&) {
+  fatal("the monitor sent ReloadAbandon out of turn: stopping");
+}
+
 Outcome Enforcer::place(std::uint64_t id, const Source& source, std::chrono::seconds duration) {
   if (parts_.firewall == nullptr) return {id, Verdict::no_firewall, 0};
   const Verdict verdict = judge(source, duration, parts_.view());
@@ -178,7 +198,8 @@ void Enforcer::announce_table() {
   restore_deadline_ = parts_.loop.after(kRestoreWindow, [] {
     fatal("the monitor did not finish restoring within a minute: stopping");
   });
-  tell(TableCreated{.enforcing = parts_.firewall != nullptr, .again = again});
+  tell(TableCreated{.backend = parts_.firewall != nullptr ? Backend::nftables : Backend::none,
+                    .again = again});
   if (!again && parts_.firewall != nullptr) {
     const auto held = parts_.firewall->list();
     if (!held) fatal("the bans of an earlier run cannot be listed: " + held.error().what);
@@ -208,7 +229,8 @@ bool Enforcer::look_at_table(unsigned expected) {
 // ---- the launcher -------------------------------------------------------------------------------
 
 void Enforcer::ask(LauncherOp op) {
-  const LauncherRequest request{op};
+  LauncherRequest request{};
+  request.op = op;
   if (parts_.launcher.send(std::as_bytes(std::span(&request, 1))) != Channel::Sent::ok) {
     fatal("the launcher does not listen: stopping");
   }
@@ -234,6 +256,17 @@ void Enforcer::on_launcher() {
       case LauncherEventKind::ruleset_loaded:
         table_loaded(event.by_signal == 0 && event.code == 0, event.code);
         continue;
+      case LauncherEventKind::command_output:
+      case LauncherEventKind::command_done:
+      case LauncherEventKind::reload_file:
+      case LauncherEventKind::reload_offer:
+      case LauncherEventKind::reload_failed:
+      case LauncherEventKind::reload_committed:
+      case LauncherEventKind::successor_started:
+      case LauncherEventKind::successor_ended:
+      case LauncherEventKind::resolver_started:
+      case LauncherEventKind::resolver_ended:
+        break;
     }
     fatal("the launcher sent an unknown event: stopping");
   }
@@ -247,13 +280,16 @@ void Enforcer::start_sensor() {
 void Enforcer::sensor_started(int channel) {
   if (channel < 0) fatal("the launcher started a sensor without a channel: stopping");
   sensor_runs_ = true;
-  tell(SensorChannel{}, channel);
+  tell(SensorChannel{.successor = false}, channel);
 }
 
 void Enforcer::sensor_ended(const LauncherEvent& event) {
   sensor_runs_ = false;
   const auto wait = sensor_backoff_.next(Clock::now() - sensor_since_);
-  tell(SensorLost{.by_signal = event.by_signal != 0, .code = event.code & 0xff, .retry_in = wait});
+  tell(SensorLost{.by_signal = event.by_signal != 0,
+                  .code = event.code & 0xff,
+                  .retry_in = wait,
+                  .successor = false});
   parts_.loop.after(wait, [this] { start_sensor(); });
 }
 

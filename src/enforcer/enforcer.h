@@ -56,6 +56,12 @@ class Enforcer {
   void handle(const Restore& restore);
   void handle(const RestoreDone&);
   void handle(const DropSensor&);
+  void handle(const RunCommand& run);
+  void handle(const Ready&);
+  void handle(const ReloadAccept& answer);
+  void handle(const ReloadRefuse& answer);
+  void handle(const ReloadCommit& answer);
+  void handle(const ReloadAbandon& answer);
 
   void load_table();
   void load_table_after(Clock::duration wait);

@@ -219,6 +219,13 @@ void Launcher::on_request() {
       return kill_child(RoleId::sensor, SIGKILL);
     case LauncherOp::load_ruleset:
       return load_ruleset();
+    case LauncherOp::run:
+    case LauncherOp::ready:
+    case LauncherOp::reload_accept:
+    case LauncherOp::reload_commit:
+    case LauncherOp::reload_abandon:
+    case LauncherOp::spawn_resolver:
+      break;
   }
   complain("the enforcer half sent an unknown request: stopping");
   fail(kExitRuntime);
@@ -230,7 +237,7 @@ void Launcher::spawn_sensor() {
     return fail(kExitRuntime);
   }
   auto channel_b = Channel::make_pair();
-  if (!channel_b) return tell({LauncherEventKind::sensor_ended, 0, kExitRuntime});
+  if (!channel_b) return tell({.kind = LauncherEventKind::sensor_ended, .code = kExitRuntime});
   const auto sensor =
       spawn({.role = role(RoleId::sensor),
              .account = prepared_.sensor_account,
@@ -239,17 +246,17 @@ void Launcher::spawn_sensor() {
              .descriptors = {{channel_b->second.get(), 3}, {prepared_.ports.get(), 4}}});
   if (!sensor) {
     complain(sensor.error().what);
-    return tell({LauncherEventKind::sensor_ended, 0, kExitRuntime});
+    return tell({.kind = LauncherEventKind::sensor_ended, .code = kExitRuntime});
   }
   children_[RoleId::sensor] = *sensor;
   // Both ends leave this process here: root keeps no way to read what a sensor writes.
-  tell({LauncherEventKind::sensor_started, 0, 0}, channel_b->first.get());
+  tell({.kind = LauncherEventKind::sensor_started, .code = 0}, channel_b->first.get());
 }
 
 void Launcher::load_ruleset() {
   const auto refuse = [this](const Error& error) {
     complain(error.what);
-    tell({LauncherEventKind::ruleset_loaded, 0, kExitRuntime});
+    tell({.kind = LauncherEventKind::ruleset_loaded, .code = kExitRuntime});
   };
   if (!prepared_.nft_binary || children_.contains(RoleId::nft))
     return refuse(Error{"nft cannot be run now"});

@@ -1,8 +1,11 @@
 // Between the two halves of the root program: one fixed-size struct each way over a SEQPACKET pair.
 // The launcher understands nothing else and hears nobody else. There is no pointer, no length and
-// no text in it: the worst that a captured enforcer half can ask is written in LauncherOp.
+// no text in it: the worst that a captured enforcer half can ask is written in LauncherOp and
+// LauncherCommand.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -12,26 +15,68 @@ enum class LauncherOp : std::uint32_t {
   spawn_sensor = 1,  // refused while one is running
   kill_sensor = 2,   // SIGKILL; answered by sensor_ended
   load_ruleset =
-      3,  // run nft(8) on the text compiled into this binary; refused while one is running
+      3,      // run nft(8) on the text compiled into this binary; refused while one is running
+  run = 4,    // `command`, for the source and the port below; answered by command_done
+  ready = 5,  // everything stands: let the foreground go, tell the service manager
+  reload_accept = 6,   // start the successor; answered by successor_started or reload_failed
+  reload_commit = 7,   // `generation` is in force; a successor takes over; by reload_committed
+  reload_abandon = 8,  // or refused: forget `generation`, and end a successor
+  spawn_resolver = 9,  // refused while one is running, or where the configuration wants none
+};
+
+// The templates of root's own configuration.
+enum class LauncherCommand : std::uint32_t {
+  none = 0,
+  kill_route = 1,
+  kill_route_remove = 2,  // or what undoes kill_route
+  external = 3,
+  run_cmd = 4,
+  hosts_deny_add = 5,
+  hosts_deny_remove = 6,
 };
 
 struct LauncherRequest {
   LauncherOp op;
+  LauncherCommand command;
+  std::uint64_t id;                     // of a run; never 0
+  std::uint32_t generation;             // of a reload
+  std::uint16_t port;                   // 1..65535
+  std::uint8_t protocol;                // 6 or 17
+  std::uint8_t length;                  // of the source's prefix: 32, 64 or 128
+  std::array<std::byte, 16> address;    // IPv4 uses the first four, the rest is zero
+  std::array<std::uint8_t, 7> padding;  // zero
+  std::uint8_t v4;                      // 0 or 1
 };
 
 enum class LauncherEventKind : std::uint32_t {
-  sensor_started = 1,  // with one descriptor: the monitor's end of channel B
-  sensor_ended = 2,    // by_signal, code
-  ruleset_loaded = 3,  // code: exit status of nft, 0 when the kernel took it
+  sensor_started = 1,      // with one descriptor: the monitor's end of channel B
+  sensor_ended = 2,        // by_signal, code
+  ruleset_loaded = 3,      // code: exit status of nft, 0 when the kernel took it
+  command_output = 4,      // id, with one descriptor: the read end of what the command prints
+  command_done = 5,        // id, which: a Verdict (messages.h), code: as in Outcome::error
+  reload_file = 6,         // generation, which: a ReloadedFile; with one descriptor
+  reload_offer = 7,        // generation, code: 1 when the watch orders have changed
+  reload_failed = 8,       // which: a ReloadProblem, code: errno
+  reload_committed = 9,    // generation, which: a Backend
+  successor_started = 10,  // as sensor_started
+  successor_ended = 11,    // as sensor_ended; only before the commit
+  resolver_started = 12,   // with one descriptor: the monitor's end of channel R
+  resolver_ended = 13,
 };
 
 struct LauncherEvent {
   LauncherEventKind kind;
-  std::uint32_t by_signal;  // 0 or 1
-  std::int32_t code;        // signal number or exit status
+  std::uint32_t by_signal = 0;   // 0 or 1
+  std::int32_t code = 0;         // signal number or exit status
+  std::uint32_t which = 0;       // see above
+  std::uint64_t id = 0;          // of a run
+  std::uint32_t generation = 0;  // of a reload
+  std::uint32_t padding = 0;
 };
 
-static_assert(std::is_trivially_copyable_v<LauncherRequest> && sizeof(LauncherRequest) == 4);
-static_assert(std::is_trivially_copyable_v<LauncherEvent> && sizeof(LauncherEvent) == 12);
+static_assert(std::is_trivially_copyable_v<LauncherRequest> && sizeof(LauncherRequest) == 48);
+static_assert(std::is_trivially_copyable_v<LauncherEvent> && sizeof(LauncherEvent) == 32);
+static_assert(std::has_unique_object_representations_v<LauncherRequest> &&
+              std::has_unique_object_representations_v<LauncherEvent>);
 
 }  // namespace portsentry::enforcer

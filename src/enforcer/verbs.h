@@ -34,7 +34,8 @@ constexpr std::uint8_t in(Phase a, Phase b) {
 }
 
 // In the order of the variant MonitorToEnforcer. Ban and Unban are legal while restoring too,
-// because a table can be lost, and made again, while they are on their way.
+// because a table can be lost, and made again, while they are on their way. That Ready comes once,
+// and that an answer to a reload names the generation that was offered, is the handlers' to see.
 inline constexpr std::array kVerbs{
     VerbRow{"Accept", in(Phase::waiting)},
     VerbRow{"Ban", in(Phase::restoring, Phase::serving)},
@@ -42,6 +43,12 @@ inline constexpr std::array kVerbs{
     VerbRow{"Restore", in(Phase::restoring)},
     VerbRow{"RestoreDone", in(Phase::restoring)},
     VerbRow{"DropSensor", in(Phase::restoring, Phase::serving)},
+    VerbRow{"RunCommand", in(Phase::restoring, Phase::serving)},
+    VerbRow{"Ready", in(Phase::restoring, Phase::serving)},
+    VerbRow{"ReloadAccept", in(Phase::restoring, Phase::serving)},
+    VerbRow{"ReloadRefuse", in(Phase::restoring, Phase::serving)},
+    VerbRow{"ReloadCommit", in(Phase::restoring, Phase::serving)},
+    VerbRow{"ReloadAbandon", in(Phase::restoring, Phase::serving)},
 };
 static_assert(kVerbs.size() == std::variant_size_v<MonitorToEnforcer>);
 

@@ -15,10 +15,15 @@ bool by_nature(Verdict verdict) {
     case Verdict::next_hop:
     case Verdict::shared_prefix:
     case Verdict::bad_duration:
+    case Verdict::no_command:
       return true;
     case Verdict::ok:
     case Verdict::kernel_refused:
     case Verdict::no_firewall:
+    case Verdict::command_failed:
+    case Verdict::command_killed:
+    case Verdict::command_timed_out:
+    case Verdict::command_not_run:
     case Verdict::over_budget:
     case Verdict::view_unknown:
       return false;

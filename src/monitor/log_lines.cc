@@ -42,6 +42,8 @@ std::string kind_text(ScanKind kind, TcpFlags flags) {
              flag_text("RST", flags.has(TcpFlags::rst));
     case ScanKind::udp:
       return "UDP scan";
+    case ScanKind::connect:
+      return "Connect";
   }
   return "";
 }
@@ -259,6 +261,17 @@ std::string refusal(Verdict verdict, std::int32_t error) {
              "; trying again";
     case Verdict::no_firewall:
       return "there is no firewall to block with; trying again";
+    case Verdict::command_failed:
+      return "command ended with status " + std::to_string(error) + "; trying again";
+    case Verdict::command_killed:
+      return "command was killed by signal " + std::to_string(error) + "; trying again";
+    case Verdict::command_timed_out:
+      return "command did not end in time and was killed; trying again";
+    case Verdict::command_not_run:
+      return std::string("command could not be run") +
+             (error == 0 ? "" : std::string(": ") + std::strerror(error)) + "; trying again";
+    case Verdict::no_command:
+      return "there is no command for this";
     case Verdict::not_unicast:
       return "link-local or reserved, never banned";
     case Verdict::own_address:

@@ -18,6 +18,18 @@ constexpr std::chrono::minutes kTellAlreadyEvery{1};
 constexpr std::chrono::seconds kSensorEnds{5};
 constexpr std::size_t kListedPorts = 64;
 
+std::string_view backend_name(Backend backend) {
+  switch (backend) {
+    case Backend::none:
+      return "none";
+    case Backend::nftables:
+      return "nftables";
+    case Backend::command:
+      return "command";
+  }
+  return "";
+}
+
 // A ban that ends means that BLOCKED_FILE is written whole; the more bans, the less often.
 std::chrono::milliseconds rewrite_delay(std::size_t bans) {
   return std::chrono::seconds(1) + std::chrono::milliseconds(bans / 5);
@@ -42,6 +54,13 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
       {.fresh = true, .adopting = true, .serving = true},   // SensorLost
       {.fresh = true, .adopting = true, .serving = true},   // TableLost
       {.fresh = false, .adopting = true, .serving = true},  // Lifted
+      // CommandOutput, the reload's four and the resolver's two.
+      {.fresh = false, .adopting = false, .serving = true},
+      {.fresh = false, .adopting = false, .serving = true},
+      {.fresh = false, .adopting = false, .serving = true},
+      {.fresh = false, .adopting = false, .serving = true},
+      {.fresh = true, .adopting = true, .serving = true},
+      {.fresh = true, .adopting = true, .serving = true},
   }};
   const Row& row = kLegal.at(message.index());
   switch (phase) {
@@ -77,7 +96,7 @@ bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
 
 bool Monitor::on(const TableCreated& table, Now now) {
   if (table.again != (phase_ == Phase::serving)) return false;
-  enforcing_ = table.enforcing;
+  backend_ = table.backend;
   if (!table.again) {
     phase_ = Phase::adopting;
     return true;
@@ -133,6 +152,26 @@ bool Monitor::on(const Lifted& lifted, Now now) {
   log_limited(lifted.source, lines::lifted_by_hand(lifted.source), now);
   blocked_changed(now);
   return true;
+}
+
+// Nothing of this was asked for.
+bool Monitor::on(const CommandOutput&, Now) {
+  return false;
+}
+bool Monitor::on(const ReloadFile&, Now) {
+  return false;
+}
+bool Monitor::on(const ReloadOffer&, Now) {
+  return false;
+}
+bool Monitor::on(const ReloadFailed&, Now) {
+  return false;
+}
+bool Monitor::on(const ResolverChannel&, Now) {
+  return false;
+}
+bool Monitor::on(const ResolverLost&, Now) {
+  return false;
 }
 
 bool Monitor::on(const SensorChannel&, Now) {
@@ -231,6 +270,11 @@ bool Monitor::narrow_after_refusal(const Bans::Answer& answer, Now now) {
     case Verdict::ok:
     case Verdict::kernel_refused:
     case Verdict::no_firewall:
+    case Verdict::command_failed:
+    case Verdict::command_killed:
+    case Verdict::command_timed_out:
+    case Verdict::command_not_run:
+    case Verdict::no_command:
     case Verdict::not_unicast:
     case Verdict::bad_duration:
     case Verdict::over_budget:
@@ -256,7 +300,10 @@ void Monitor::tell_restored_when_done() {
 
 SensorConfig Monitor::sensor_config() const {
   const Config& config = setup_.config;
-  return {config.scan_trigger, config.scan_window, config.max_sources, config.interfaces};
+  return {.scan_trigger = config.scan_trigger,
+          .scan_window = config.scan_window,
+          .max_sources = config.max_sources,
+          .interfaces = config.interfaces};
 }
 
 void Monitor::sensor_broken(std::string_view what, Now now) {
@@ -292,6 +339,7 @@ bool Monitor::on_sensor(const SensorToMonitor& message, Now now) {
     std::copy(counters->values.begin(), counters->values.end(), sensor_now_.begin());
     return true;
   }
+  if (!std::holds_alternative<SensorReady>(message)) return false;
   if (sensor_phase_ != SensorPhase::configured) return false;
   sensor_phase_ = SensorPhase::ready;
   if (announced_) {
@@ -464,7 +512,7 @@ StatusReply Monitor::status() const {
   const std::size_t failed = bans_.count(State::waiting) + bans_.count(State::refused);
   StatusReply reply{.active = sensor_phase_ == SensorPhase::ready && phase_ == Phase::serving,
                     .observing = !setup_.config.armed(),
-                    .firewall = enforcing_ ? "nftables" : "none",
+                    .firewall = std::string(backend_name(backend_)),
                     // While the table is lost nothing is in force, whatever was confirmed before.
                     .enforced = table_lost_ ? 0 : held,
                     .pending = table_lost_ ? moving + held : moving,

@@ -92,6 +92,12 @@ class Monitor {
   bool on(const SensorLost& lost, Now now);
   bool on(const TableLost& lost, Now now);
   bool on(const Lifted& lifted, Now now);
+  bool on(const CommandOutput& output, Now now);
+  bool on(const ReloadFile& file, Now now);
+  bool on(const ReloadOffer& offer, Now now);
+  bool on(const ReloadFailed& failed, Now now);
+  bool on(const ResolverChannel& channel, Now now);
+  bool on(const ResolverLost& lost, Now now);
 
   void detected(const Detection& detection, Now now);
   void tell_event(const Detection& detection, Now now);
@@ -111,7 +117,7 @@ class Monitor {
   LogBudget budget_;
 
   Phase phase_ = Phase::fresh;
-  bool enforcing_ = false;
+  Backend backend_ = Backend::none;
   bool table_lost_ = false;
   std::size_t adopted_ = 0;
 

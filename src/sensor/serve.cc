@@ -37,8 +37,9 @@ void Service::hear() {
   }
   const auto message = decode_monitor_to_sensor(received.bytes, received.fd ? 1 : 0);
   // The configuration comes once. Another would find packets judged by the first one.
-  if (!message || sensor_) return loop_.stop(kSensorBadMessage);
-  configure(std::get<SensorConfig>(*message));
+  const auto* config = message ? std::get_if<SensorConfig>(&*message) : nullptr;
+  if (config == nullptr || sensor_) return loop_.stop(kSensorBadMessage);
+  configure(*config);
 }
 
 void Service::configure(const SensorConfig& config) {

@@ -83,6 +83,11 @@ Detection detection() {
           .fragmented = true};
 }
 
+Evidence evidence(std::size_t touches = kMaxTouches) {
+  return {src("192.0.2.9"),
+          std::vector<Touch>(touches, Touch{Protocol::tcp, *Port::make(65535), kMaxBan}), true};
+}
+
 template <class Envelope, class Decode>
 void round_trip(const Envelope& message, Decode decode, unsigned descriptors = 0) {
   const auto bytes = encode(message);
@@ -96,22 +101,35 @@ void round_trip(const Envelope& message, Decode decode, unsigned descriptors = 0
 TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
   for (const MonitorToEnforcer& m : std::initializer_list<MonitorToEnforcer>{
            Accept{}, kBan, Unban{1, src("2001:db8::/64")}, Restore{~0ULL, src("fd00::1"), kMaxBan},
-           RestoreDone{}, DropSensor{}}) {
+           RestoreDone{}, DropSensor{},
+           RunCommand{9, Command::run_cmd, src("192.0.2.9"), {Protocol::udp, *Port::make(53)}},
+           Ready{}, ReloadAccept{2}, ReloadRefuse{3}, ReloadCommit{4}, ReloadAbandon{~0U}}) {
     round_trip(m, decode_monitor_to_enforcer);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
-           Outcome{1, Verdict::kernel_refused, ENOENT}, TableCreated{true, true},
-           TableCreated{false, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
-           AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100)}, TableLost{1},
-           Lifted{src("fd00::1")}}) {
+           Outcome{1, Verdict::kernel_refused, ENOENT}, TableCreated{Backend::command, true},
+           TableCreated{Backend::none, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
+           AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
+           Lifted{src("fd00::1")}, Outcome{2, Verdict::no_command, 0}, ReloadOffer{2, true},
+           ReloadFailed{ReloadProblem::other, EPERM}, ResolverLost{}}) {
     round_trip(m, decode_enforcer_to_monitor);
   }
-  round_trip(EnforcerToMonitor(SensorChannel{}), decode_enforcer_to_monitor, 1);
+  for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
+           SensorChannel{true}, SensorChannel{false}, CommandOutput{~0ULL},
+           ReloadFile{2, ReloadedFile::log_file}, ResolverChannel{}}) {
+    round_trip(m, decode_enforcer_to_monitor, 1);
+  }
 }
 
 TEST(Wire, EveryVerbOfChannelsBAndCSurvivesTheTrip) {
   round_trip(MonitorToSensor(SensorConfig{3, std::chrono::hours(24), 65536, {"eth0", "wg-home"}}),
              decode_monitor_to_sensor);
+  round_trip(MonitorToSensor(HandOver{}), decode_monitor_to_sensor);
+  round_trip(MonitorToSensor(evidence()), decode_monitor_to_sensor);
+  round_trip(SensorToMonitor(evidence()), decode_sensor_to_monitor);
+  round_trip(SensorToMonitor(HandedOver{}), decode_sensor_to_monitor);
+  round_trip(SensorToMonitor(BindFailed{Protocol::udp, *Port::make(53), EADDRINUSE}),
+             decode_sensor_to_monitor);
   round_trip(SensorToMonitor(SensorReady{}), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(detection()), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(SensorCounters{std::vector<std::uint64_t>(kSensorCounters, ~0ULL)}),
@@ -133,6 +151,42 @@ TEST(Wire, ValuesArriveAsTheyWereSent) {
   EXPECT_EQ(std::get<Detection>(*seen).address.text(), "2001:db8::7");
   EXPECT_EQ(std::get<Detection>(*seen).flags.bits, 3);
   EXPECT_TRUE(std::get<Detection>(*seen).fragmented);
+}
+
+TEST(Wire, EvidenceWithoutOrWithTooManyTouchesIsRefused) {
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(evidence(0))), 0));
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(evidence(kMaxTouches + 1))), 0));
+}
+
+TEST(Wire, OnlyADatagramInBindModeMayHaveNoTarget) {
+  Detection seen = detection();
+  seen.flags = {};
+  seen.target = addr("::");
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+  seen.kind = ScanKind::connect;
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0)) << "TCP has one";
+  seen.protocol = Protocol::udp;
+  EXPECT_TRUE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+}
+
+TEST(Wire, AConnectionHasNoFlags) {
+  Detection seen = detection();
+  seen.kind = ScanKind::connect;
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+  seen.flags = {};
+  EXPECT_TRUE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+}
+
+TEST(Wire, AVerbWithADescriptorIsRefusedWithoutIt) {
+  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(CommandOutput{1})), 0));
+  EXPECT_FALSE(decode_enforcer_to_monitor(
+      encode(EnforcerToMonitor(ReloadFile{2, ReloadedFile::config})), 0));
+  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(ReloadOffer{2, true})), 1));
+}
+
+TEST(Wire, AnAnswerToNoGenerationIsRefused) {
+  EXPECT_FALSE(decode_monitor_to_enforcer(encode(MonitorToEnforcer(ReloadCommit{0})), 0));
+  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(ReloadOffer{0, false})), 0));
 }
 
 TEST(Wire, HandMadeBytesOfAnHonestBanAreAccepted) {
@@ -196,7 +250,7 @@ TEST(Wire, ShapeThatIsNotExactlyOursIsRefused) {
 }
 
 TEST(Wire, DescriptorsAreExactlyAsExpected) {
-  const auto channel = encode(EnforcerToMonitor(SensorChannel{}));
+  const auto channel = encode(EnforcerToMonitor(SensorChannel{false}));
   EXPECT_FALSE(decode_enforcer_to_monitor(channel, 0));
   EXPECT_TRUE(decode_enforcer_to_monitor(channel, 1));
   EXPECT_FALSE(decode_enforcer_to_monitor(channel, 2));
@@ -258,9 +312,10 @@ TEST(Wire, NumbersFromTheEnforcerStayInRange) {
       decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{1, Verdict::ok, 5000})), 0));
   EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(Outcome{1, Verdict{9}, 0})), 0));
   EXPECT_FALSE(
-      decode_enforcer_to_monitor(encode(EnforcerToMonitor(SensorLost{false, 256, {}})), 0));
+      decode_enforcer_to_monitor(encode(EnforcerToMonitor(SensorLost{false, 256, {}, false})), 0));
   EXPECT_FALSE(decode_enforcer_to_monitor(
-      encode(EnforcerToMonitor(SensorLost{false, 0, std::chrono::milliseconds(60'001)})), 0));
+      encode(EnforcerToMonitor(SensorLost{false, 0, std::chrono::milliseconds(60'001), false})),
+      0));
 }
 
 TEST(Wire, StatusTextCannotCarryControlCharacters) {

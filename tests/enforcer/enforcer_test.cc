@@ -72,7 +72,7 @@ class EnforcerTest : public testing::Test {
   void start_serving() {
     start();
     say(Accept{});
-    launched({LauncherEventKind::ruleset_loaded, 0, 0});
+    launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
     say(RestoreDone{});
     drain();
   }
@@ -132,10 +132,10 @@ TEST_F(EnforcerTest, StartsInOrderTableThenRestoreThenSensor) {
   EXPECT_EQ(asked(), LauncherOp::load_ruleset);
   EXPECT_EQ(monitor_->receive().got, Channel::Got::nothing)
       << "nothing is said before the kernel has the table";
-  launched({LauncherEventKind::ruleset_loaded, 0, 0});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
   const auto created = heard<TableCreated>();
   ASSERT_TRUE(created);
-  EXPECT_TRUE(created->enforcing);
+  EXPECT_EQ(created->backend, Backend::nftables);
   EXPECT_FALSE(created->again);
   const auto adopted = heard<Adopted>();
   ASSERT_TRUE(adopted);
@@ -152,7 +152,7 @@ TEST_F(EnforcerTest, WithoutAFirewallItSaysSoAndRefusesEveryBan) {
   say(Accept{});
   const auto created = heard<TableCreated>();
   ASSERT_TRUE(created);
-  EXPECT_FALSE(created->enforcing);
+  EXPECT_EQ(created->backend, Backend::none);
   EXPECT_TRUE(heard<AdoptedDone>());
   say(RestoreDone{});
   say(Ban{5, src("192.0.2.9"), seconds(60), kCause});
@@ -178,7 +178,7 @@ TEST_F(EnforcerTest, ABanIsOkOnlyWhenTheFirewallTookIt) {
 TEST_F(EnforcerTest, TheGuardJudgesBansAndRestoresAlike) {
   start();
   say(Accept{});
-  launched({LauncherEventKind::ruleset_loaded, 0, 0});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
   drain();
   say(Restore{1, src("127.0.0.1"), seconds(60)});
   EXPECT_EQ(heard<Outcome>()->verdict, Verdict::not_unicast);
@@ -227,7 +227,7 @@ TEST_F(EnforcerTest, UnbanRemovesAndIsOkTwice) {
 TEST_F(EnforcerTest, TheSensorsChannelReachesTheMonitorWithItsDescriptor) {
   start_serving();
   const UniqueFd channel(eventfd(0, EFD_CLOEXEC));
-  launched({LauncherEventKind::sensor_started, 0, 0}, channel.get());
+  launched({.kind = LauncherEventKind::sensor_started, .by_signal = 0, .code = 0}, channel.get());
   const auto received = monitor_->receive();
   EXPECT_TRUE(received.fd);
   const auto message = decode_enforcer_to_monitor(received.bytes, 1);
@@ -237,7 +237,7 @@ TEST_F(EnforcerTest, TheSensorsChannelReachesTheMonitorWithItsDescriptor) {
 
 TEST_F(EnforcerTest, ADeadSensorIsReportedAndStartedAgainLater) {
   start_serving();
-  launched({LauncherEventKind::sensor_ended, 1, SIGSYS});
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGSYS});
   const auto lost = heard<SensorLost>();
   ASSERT_TRUE(lost);
   EXPECT_TRUE(lost->by_signal);
@@ -254,12 +254,12 @@ TEST_F(EnforcerTest, DropSensorKillsItThroughTheLauncherOncePerSensor) {
   say(DropSensor{});
   EXPECT_EQ(asked(), std::nullopt) << "there is none yet";
   for (int sensor = 0; sensor < 2; ++sensor) {
-    launched({LauncherEventKind::sensor_started, 0, 0}, channel.get());
+    launched({.kind = LauncherEventKind::sensor_started, .by_signal = 0, .code = 0}, channel.get());
     for (int i = 0; i < 10; ++i)
       say(DropSensor{});
     EXPECT_EQ(asked(), LauncherOp::kill_sensor);
     EXPECT_EQ(asked(), std::nullopt);
-    launched({LauncherEventKind::sensor_ended, 1, SIGKILL});
+    launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGKILL});
     say(DropSensor{});
     EXPECT_EQ(asked(), std::nullopt);
   }
@@ -289,7 +289,7 @@ TEST_F(EnforcerTest, ATableThatSomebodyRemovedIsMadeAgainAndAnnouncedAsSuch) {
   let_pass(milliseconds(150));
   EXPECT_EQ(asked(), LauncherOp::load_ruleset);
   EXPECT_EQ(asked(), std::nullopt) << "one load, however often the kernel tells";
-  launched({LauncherEventKind::ruleset_loaded, 0, 0});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
   const auto created = heard<TableCreated>();
   ASSERT_TRUE(created);
   EXPECT_TRUE(created->again);
@@ -312,7 +312,7 @@ TEST_F(EnforcerTest, ABanThatSomebodyEndedByHandIsReportedAndTheTableLeftAlone) 
 
 TEST_F(EnforcerTest, ATableThatCannotBeMadeAgainIsReportedAndTriedAgain) {
   start_serving();
-  launched({LauncherEventKind::ruleset_loaded, 0, 3});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 3});
   const auto lost = heard<TableLost>();
   ASSERT_TRUE(lost);
   EXPECT_EQ(lost->error, 3);
@@ -359,15 +359,15 @@ TEST_F(EnforcerDeathTest, RawBytesFromTheMonitorStopIt) {
 TEST_F(EnforcerDeathTest, AFirstTableThatCannotBeMadeStopsIt) {
   start();
   say(Accept{});
-  EXPECT_EXIT(launched({LauncherEventKind::ruleset_loaded, 0, 1}), testing::ExitedWithCode(1),
-              "could not make the table");
+  EXPECT_EXIT(launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 1}),
+              testing::ExitedWithCode(1), "could not make the table");
 }
 
 TEST_F(EnforcerDeathTest, ALauncherThatTalksNonsenseStopsIt) {
   start_serving();
   EXPECT_EXIT(launched({LauncherEventKind{9}, 0, 0}), testing::ExitedWithCode(1), "unknown event");
-  EXPECT_EXIT(launched({LauncherEventKind::sensor_started, 0, 0}), testing::ExitedWithCode(1),
-              "without a channel");
+  EXPECT_EXIT(launched({.kind = LauncherEventKind::sensor_started, .by_signal = 0, .code = 0}),
+              testing::ExitedWithCode(1), "without a channel");
   EXPECT_EXIT(
       {
         send(launcher_->fd(), "x", 1, 0);

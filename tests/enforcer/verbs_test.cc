@@ -9,16 +9,26 @@ const Source kSource = *Source::from_prefix(Address::v4(192, 0, 2, 1), 32);
 const BanCause kCause{Protocol::tcp, *Port::make(1)};
 
 std::vector<MonitorToEnforcer> every_verb() {
-  return {Accept{},          Ban{1, kSource, std::chrono::seconds(1), kCause},
-          Unban{1, kSource}, Restore{1, kSource, std::chrono::seconds(1)},
-          RestoreDone{},     DropSensor{}};
+  return {Accept{},
+          Ban{1, kSource, std::chrono::seconds(1), kCause},
+          Unban{1, kSource},
+          Restore{1, kSource, std::chrono::seconds(1)},
+          RestoreDone{},
+          DropSensor{},
+          RunCommand{1, Command::external, kSource, kCause},
+          Ready{},
+          ReloadAccept{2},
+          ReloadRefuse{2},
+          ReloadCommit{2},
+          ReloadAbandon{2}};
 }
 
 TEST(Verbs, TheTableIsInTheOrderOfTheVariant) {
   const auto verbs = every_verb();
   ASSERT_EQ(verbs.size(), kVerbs.size());
-  const std::vector<std::string_view> names{"Accept",  "Ban",         "Unban",
-                                            "Restore", "RestoreDone", "DropSensor"};
+  const std::vector<std::string_view> names{
+      "Accept",     "Ban",   "Unban",        "Restore",      "RestoreDone",  "DropSensor",
+      "RunCommand", "Ready", "ReloadAccept", "ReloadRefuse", "ReloadCommit", "ReloadAbandon"};
   for (std::size_t i = 0; i < verbs.size(); ++i)
     EXPECT_EQ(row_of(verbs[i]).verb, names[i]);
 }

@@ -73,13 +73,14 @@ class Story : public ::testing::Test {
   bool hear(const EnforcerToMonitor& message) { return monitor_->on_enforcer(message, now()); }
   bool sense(const SensorToMonitor& message) { return monitor_->on_sensor(message, now()); }
   void make_table(bool enforcing = true) {
-    ASSERT_TRUE(hear(TableCreated{.enforcing = enforcing, .again = false}));
+    ASSERT_TRUE(hear(
+        TableCreated{.backend = enforcing ? Backend::nftables : Backend::none, .again = false}));
     ASSERT_TRUE(hear(AdoptedDone{}));
   }
   void serve(bool enforcing = true) {
     start();
     make_table(enforcing);
-    ASSERT_TRUE(hear(SensorChannel{}));
+    ASSERT_TRUE(hear(SensorChannel{.successor = false}));
     ASSERT_TRUE(sense(SensorReady{}));
     effects_.lines.clear();
     effects_.sent.clear();
@@ -147,7 +148,7 @@ TEST_F(Story, AcceptIsSentAgainWhenTheChannelWasFull) {
 TEST_F(Story, ReadyIsSaidOnceTableAndSensorBothStandAndNotBefore) {
   start();
   effects_.lines.clear();
-  ASSERT_TRUE(hear(SensorChannel{}));
+  ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   ASSERT_TRUE(sense(SensorReady{}));
   EXPECT_TRUE(lines().empty()) << "no table yet";
   make_table();
@@ -161,7 +162,7 @@ TEST_F(Story, ManyPortsAreOneLine) {
   config_.ports.tcp.add_range(*Port::make(1), *Port::make(1000));
   start();
   make_table();
-  ASSERT_TRUE(hear(SensorChannel{}));
+  ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   ASSERT_TRUE(sense(SensorReady{}));
   EXPECT_EQ(count("Going into stealth listen mode on 1000 TCP ports"), 1U);
   EXPECT_EQ(count("on TCP port: "), 0U);
@@ -389,7 +390,7 @@ TEST_F(Story, ANetworkWithAnIgnoredHostIsNarrowedBeforeItIsAskedFor) {
 
 TEST_F(Story, BansOfAnEarlierRunAreAdoptedAndNotAskedForAgain) {
   start();
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = false}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = false}));
   ASSERT_TRUE(hear(Adopted{host("198.51.100.7"), 600s}));
   ASSERT_TRUE(hear(AdoptedDone{}));
   EXPECT_EQ(count("1 ban of an earlier run still in force"), 1U);
@@ -405,7 +406,7 @@ TEST_F(Story, AnAdoptedBanThatIsIgnoredNowOrHoldsAGatewayIsLifted) {
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
   known_.next_hop("2001:db8:7::1");
   start();
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = false}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = false}));
   ASSERT_TRUE(hear(Adopted{host("198.51.100.7"), 600s}));
   ASSERT_TRUE(hear(Adopted{site("2001:db8:7::9"), 600s}));
   ASSERT_TRUE(hear(Adopted{host("198.51.100.8"), 600s}));
@@ -430,7 +431,7 @@ TEST_F(Story, ALostTableIsToldOnceAndGetsItsBansBack) {
   EXPECT_EQ(lines().size(), 1U);
   EXPECT_EQ(monitor_->status().enforced, 0U) << "nothing is in force now";
   EXPECT_EQ(monitor_->status().pending, 2U);
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = true}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = true}));
   ASSERT_TRUE(hear(AdoptedDone{}));
   ASSERT_EQ(sent<Restore>().size(), 2U);
   EXPECT_EQ(sent<RestoreDone>().size(), 1U);
@@ -445,7 +446,7 @@ TEST_F(Story, ALostTableIsToldOnceAndGetsItsBansBack) {
 
 TEST_F(Story, ALostTableWithoutBansIsToldToo) {
   serve();
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = true}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = true}));
   EXPECT_EQ(lines(), Lines{"adminalert: firewall state was lost; 0 bans put back"});
 }
 
@@ -454,7 +455,7 @@ TEST_F(Story, ABanThatCouldNotBePutBackIsToldAndTriedAgainAndRecordedOnce) {
   ban("198.51.100.7");
   effects_.lines.clear();
   const std::string history = effects_.history_text;
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = true}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = true}));
   ASSERT_TRUE(hear(Outcome{sent<Restore>().back().id, Verdict::kernel_refused, ENOENT}));
   EXPECT_EQ(lines().back(), "adminalert: firewall state was lost; 0 bans put back, 1 not yet");
   wait(1s);
@@ -480,7 +481,7 @@ TEST_F(Story, ABanThatSomebodyEndedByHandStaysEndedAndTheNextProbeBansAnew) {
 TEST_F(Story, WhatSomebodyEndsByHandWhileItIsBeingPutBackIsDecidedByTheAnswer) {
   serve();
   ban("198.51.100.7");
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = true}));
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = true}));
   ASSERT_TRUE(hear(Lifted{host("198.51.100.7")}));
   ASSERT_TRUE(hear(Outcome{sent<Restore>().back().id, Verdict::ok, 0}));
   EXPECT_EQ(monitor_->status().enforced, 1U);
@@ -493,11 +494,12 @@ TEST_F(Story, TheEnforcerOutOfTurnIsNotListenedTo) {
   EXPECT_FALSE(hear(Outcome{1, Verdict::ok, 0})) << "nothing was asked";
   EXPECT_FALSE(hear(Adopted{host("198.51.100.7"), 60s})) << "no table";
   EXPECT_FALSE(hear(AdoptedDone{}));
-  EXPECT_FALSE(hear(TableCreated{.enforcing = true, .again = true})) << "again, before the first";
-  ASSERT_TRUE(hear(TableCreated{.enforcing = true, .again = false}));
-  EXPECT_FALSE(hear(TableCreated{.enforcing = true, .again = false})) << "twice";
+  EXPECT_FALSE(hear(TableCreated{.backend = Backend::nftables, .again = true}))
+      << "again, before the first";
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = false}));
+  EXPECT_FALSE(hear(TableCreated{.backend = Backend::nftables, .again = false})) << "twice";
   ASSERT_TRUE(hear(AdoptedDone{}));
-  EXPECT_FALSE(hear(TableCreated{.enforcing = true, .again = false})) << "late";
+  EXPECT_FALSE(hear(TableCreated{.backend = Backend::nftables, .again = false})) << "late";
   EXPECT_FALSE(hear(Outcome{99, Verdict::ok, 0})) << "an id that was never given";
 }
 
@@ -505,7 +507,7 @@ TEST_F(Story, TheSensorOutOfTurnIsNotListenedTo) {
   start();
   make_table();
   EXPECT_FALSE(sense(SensorReady{})) << "no channel";
-  ASSERT_TRUE(hear(SensorChannel{}));
+  ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   EXPECT_FALSE(sense(probe("198.51.100.7"))) << "not ready";
   EXPECT_FALSE(sense(SensorCounters{std::vector<std::uint64_t>(kSensorCounters)}));
   ASSERT_TRUE(sense(SensorReady{}));
@@ -540,7 +542,8 @@ TEST_F(Story, ASensorThatHangsUpAndEndsIsNotCalledBroken) {
   for (const bool told_first : {false, true}) {
     serve();
     if (!told_first) monitor_->sensor_hung_up(now());
-    ASSERT_TRUE(hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms}));
+    ASSERT_TRUE(
+        hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms, .successor = false}));
     if (told_first) monitor_->sensor_hung_up(now());
     wait(10min);
     EXPECT_EQ(count("broken"), 0U);
@@ -550,9 +553,10 @@ TEST_F(Story, ASensorThatHangsUpAndEndsIsNotCalledBroken) {
 
 TEST_F(Story, ALostSensorIsToldAndItsSuccessorIsNotCalledAFirstStart) {
   serve();
-  ASSERT_TRUE(hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms}));
+  ASSERT_TRUE(
+      hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms, .successor = false}));
   EXPECT_FALSE(monitor_->status().active);
-  ASSERT_TRUE(hear(SensorChannel{}));
+  ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   ASSERT_TRUE(sense(SensorReady{}));
   EXPECT_TRUE(monitor_->status().active);
   EXPECT_EQ(count("sensor restarted"), 1U);
@@ -565,8 +569,9 @@ TEST_F(Story, CountersOfASensorThatDiedAreKept) {
   std::vector<std::uint64_t> values(kSensorCounters);
   values[0] = 5;
   ASSERT_TRUE(sense(SensorCounters{values}));
-  ASSERT_TRUE(hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms}));
-  ASSERT_TRUE(hear(SensorChannel{}));
+  ASSERT_TRUE(
+      hear(SensorLost{.by_signal = true, .code = 9, .retry_in = 100ms, .successor = false}));
+  ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   ASSERT_TRUE(sense(SensorReady{}));
   values[0] = 2;
   ASSERT_TRUE(sense(SensorCounters{values}));
