@@ -268,7 +268,45 @@ ConfigReading Reader::read() {
   return std::move(out_);
 }
 
+// 1..below-1 without `excluded`.
+PortSet advanced_ports(std::uint32_t below, const PortSet& excluded) {
+  PortSet ports;
+  const auto first = Port::make(1);
+  const auto last = Port::make(below - 1);
+  if (first && last) ports.add_range(*first, *last);
+  ports.remove(excluded);
+  return ports;
+}
+
+PortSet captured(WatchMode mode, const PortSet& list, const PortSet& advanced) {
+  switch (mode) {
+    case WatchMode::none:
+    case WatchMode::bind:
+      break;
+    case WatchMode::stealth:
+      return list;
+    case WatchMode::advanced:
+      return advanced;
+  }
+  return {};
+}
+
 }  // namespace
+
+Firewall Config::backend() const {
+  if (firewall != Firewall::automatic) return firewall;
+  return kill_route.empty() ? Firewall::nftables : Firewall::command;
+}
+
+PortSets Config::watched_capture() const {
+  return {captured(tcp_mode, ports.tcp, advanced_ports(advanced_ports_tcp, advanced_exclude_tcp)),
+          captured(udp_mode, ports.udp, advanced_ports(advanced_ports_udp, advanced_exclude_udp))};
+}
+
+PortSets Config::watched_bind() const {
+  return {tcp_mode == WatchMode::bind ? ports.tcp : PortSet(),
+          udp_mode == WatchMode::bind ? ports.udp : PortSet()};
+}
 
 bool ConfigReading::ok() const {
   return error_free(findings);

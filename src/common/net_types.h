@@ -101,6 +101,27 @@ enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };  // IANA protocol numb
   return p == Protocol::tcp ? "TCP" : "UDP";
 }
 
+// How one protocol is watched: not at all; by sockets of ours that answer on each port of a list;
+// by looking at packets to a list; or to everything below a number, a few ports excepted.
+enum class WatchMode : std::uint8_t { none, bind, stealth, advanced };
+
+// The mode word that PortSentry 1.2 users know, also as $MODE$: "tcp", "stcp", "atcp", "udp",
+// "sudp" or "audp"; "" for none.
+[[nodiscard]] constexpr std::string_view mode_word(Protocol p, WatchMode mode) {
+  const bool tcp = p == Protocol::tcp;
+  switch (mode) {
+    case WatchMode::none:
+      break;
+    case WatchMode::bind:
+      return tcp ? "tcp" : "udp";
+    case WatchMode::stealth:
+      return tcp ? "stcp" : "sudp";
+    case WatchMode::advanced:
+      return tcp ? "atcp" : "audp";
+  }
+  return "";
+}
+
 // A port that can be probed: 1..65535.
 class Port {
  public:

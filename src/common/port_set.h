@@ -18,6 +18,7 @@ class PortSet {
       bits_.set(n);
   }
   void remove(Port port) { bits_.reset(port.number()); }
+  void remove(const PortSet& others) { bits_ &= ~others.bits_; }
   [[nodiscard]] bool contains(Port port) const { return bits_.test(port.number()); }
   [[nodiscard]] std::size_t size() const { return bits_.count(); }
   [[nodiscard]] bool empty() const { return bits_.none(); }
@@ -35,6 +36,8 @@ struct PortSets {
   PortSet tcp;
   PortSet udp;
   [[nodiscard]] const PortSet& of(Protocol p) const { return p == Protocol::tcp ? tcp : udp; }
+  [[nodiscard]] bool empty() const { return tcp.empty() && udp.empty(); }
+  bool operator==(const PortSets&) const = default;
 };
 
 }  // namespace portsentry

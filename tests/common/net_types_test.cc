@@ -106,5 +106,15 @@ TEST(Port, ZeroIsNoPort) {
   EXPECT_EQ(Port::make(65535)->number(), 65535);
 }
 
+TEST(WatchMode, HasTheWordOfItsProtocol) {
+  EXPECT_EQ(mode_word(Protocol::tcp, WatchMode::bind), "tcp");
+  EXPECT_EQ(mode_word(Protocol::tcp, WatchMode::stealth), "stcp");
+  EXPECT_EQ(mode_word(Protocol::tcp, WatchMode::advanced), "atcp");
+  EXPECT_EQ(mode_word(Protocol::udp, WatchMode::bind), "udp");
+  EXPECT_EQ(mode_word(Protocol::udp, WatchMode::stealth), "sudp");
+  EXPECT_EQ(mode_word(Protocol::udp, WatchMode::advanced), "audp");
+  EXPECT_EQ(mode_word(Protocol::udp, WatchMode::none), "");
+}
+
 }  // namespace
 }  // namespace portsentry
