@@ -130,6 +130,13 @@ struct ConfigKey {
 // Every key that a configuration may hold.
 std::span<const ConfigKey> config_keys();
 
+// A setting of the command line: counts instead of what the file says about its key.
+struct ConfigOverride {
+  std::string key;
+  std::string value;  // as in the file, without quotes
+  bool operator==(const ConfigOverride&) const = default;
+};
+
 // `text` is the file's content, `file` its name for messages. Never fails: what is wrong is a
 // finding.
 ConfigReading read_config(std::string_view text, std::string_view file);

@@ -11,6 +11,9 @@ namespace {
 // The one word of state that every module shares; set once in main, before anything can complain.
 constinit const char* log_name = "portsentryd";
 
+using Sink = void (*)(std::string_view);
+constinit Sink log_sink = nullptr;
+
 // One line: long enough for a path and a reason, below PIPE_BUF, so that lines of several processes
 // into one pipe never mix (pipe(7)).
 constexpr std::size_t kMaxLine = 1024;
@@ -27,6 +30,10 @@ void set_log_name(const char* name) {
   log_name = name;
 }
 
+void set_log_sink(void (*sink)(std::string_view line)) {
+  log_sink = sink;
+}
+
 void complain(std::string_view message) {
   std::array<char, kMaxLine> line{};
   std::size_t used = 0;
@@ -38,7 +45,9 @@ void complain(std::string_view message) {
   };
   add(log_name);
   add(": ");
+  const std::size_t begin = used;
   add(message);
+  if (log_sink != nullptr) log_sink({line.data() + begin, used - begin});
   line.at(used++) = '\n';
   // Nobody to tell when this fails; a partial write is better than a loop in a dying process.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), used);

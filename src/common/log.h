@@ -18,6 +18,10 @@ enum ExitCode : int {
 // How this process signs its lines; "portsentryd" until set. The string must live for ever.
 void set_log_name(const char* name);
 
+// Where else complain() goes, in addition to standard error: a daemon in the background has nobody
+// at that end. Given the message without name and newline, control characters replaced.
+void set_log_sink(void (*sink)(std::string_view line));
+
 // "NAME: MESSAGE\n" on standard error. Control characters are replaced; never fails.
 void complain(std::string_view message);
 

@@ -110,7 +110,11 @@ void Enforcer::handle(const RunCommand& run) {
   tell(Outcome{run.id, Verdict::no_command, 0});
 }
 
-void Enforcer::handle(const Ready&) {}
+// By this: to have the start told as done too early, once.
+void Enforcer::handle(const Ready&) {
+  if (std::exchange(ready_, true)) fatal("the monitor sent Ready out of turn: stopping");
+  ask(LauncherOp::ready);
+}
 
 // Nothing has been offered.
 void Enforcer::handle(const ReloadAccept&) {

@@ -85,6 +85,7 @@ class Enforcer {
   bool loading_ = false;    // nft runs
   bool made_once_ = false;  // the first table is made: from then on a loss is repaired, not fatal
   bool retry_set_ = false;
+  bool ready_ = false;  // the monitor has said that everything stands
   Clock::time_point last_load_{};
   Backoff table_backoff_;
   Backoff sensor_backoff_;

@@ -36,7 +36,7 @@ Error in_the_way(pid_t pid, std::string_view where) {
 // Nothing when the name is now ours, or held by somebody who is not root: any local user can take
 // an abstract name, so such a holder is no instance of ours and must not be able to keep us from
 // starting.
-Result<UniqueFd> take_name() {
+Result<UniqueFd> take_name(pid_t& in_our_way) {
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno("socket(AF_UNIX)", errno);
   sockaddr_un address{};
@@ -58,6 +58,7 @@ Result<UniqueFd> take_name() {
   if (probe && connect(probe.get(), generic, size) == 0 &&
       getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &holder, &holder_size) == 0 &&
       holder.uid == 0) {
+    in_our_way = holder.pid;
     return in_the_way(holder.pid, "in this network namespace");
   }
   // Anybody can fill the queue of one who is root, too: then nobody can say who it is.
@@ -69,7 +70,8 @@ Result<UniqueFd> take_name() {
 
 }  // namespace
 
-Result<InstanceLock> lock_instance(const std::string& directory) {
+Result<InstanceLock> lock_instance(const std::string& directory, pid_t& in_our_way) {
+  in_our_way = 0;
   if (mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST)
     return Error::from_errno("mkdir " + directory, errno);
   struct stat status {};
@@ -93,6 +95,7 @@ Result<InstanceLock> lock_instance(const std::string& directory) {
     struct flock holder = byte_at(mine, 1);
     if (fcntl(lock.file.get(), F_GETLK, &holder) != 0)
       return Error::from_errno("lock " + path, errno);
+    in_our_way = holder.l_pid;
     return in_the_way(holder.l_pid, "in this network namespace");
   }
   // The control socket and the state directory have one name each: a neighbour namespace that
@@ -106,7 +109,7 @@ Result<InstanceLock> lock_instance(const std::string& directory) {
                       "instance its own /run and /var/lib (a private mount namespace)");
   }
 
-  auto name = take_name();
+  auto name = take_name(in_our_way);
   if (!name) return name.error();
   lock.name = std::move(*name);
   return lock;

@@ -4,6 +4,8 @@
 // namespace.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 
 #include "common/result.h"
@@ -16,8 +18,9 @@ struct InstanceLock {
   UniqueFd name;
 };
 
-// Held until the process ends. The error names the pid of the instance that is in the way. Creates
-// `directory` (mode 0755) and nothing else. Not inherited by children: they never hold the file.
-Result<InstanceLock> lock_instance(const std::string& directory);
+// Held until the process ends. The error names the pid of the instance that is in the way; so does
+// `holder`, where it is of our pid namespace, else it is 0. Creates `directory` (mode 0755) and
+// nothing else. Not inherited by children: they never hold the file.
+Result<InstanceLock> lock_instance(const std::string& directory, pid_t& holder);
 
 }  // namespace portsentry::enforcer

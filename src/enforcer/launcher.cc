@@ -219,8 +219,9 @@ void Launcher::on_request() {
       return kill_child(RoleId::sensor, SIGKILL);
     case LauncherOp::load_ruleset:
       return load_ruleset();
-    case LauncherOp::run:
     case LauncherOp::ready:
+      return background_.ready();
+    case LauncherOp::run:
     case LauncherOp::reload_accept:
     case LauncherOp::reload_commit:
     case LauncherOp::reload_abandon:

@@ -11,6 +11,7 @@
 #include "common/channel.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "enforcer/background.h"
 #include "enforcer/launcher_link.h"
 #include "enforcer/roles.h"
 
@@ -37,7 +38,9 @@ struct Prepared {
 
 class Launcher {
  public:
-  explicit Launcher(Prepared prepared) : prepared_(std::move(prepared)) {}
+  // `background` outlives the launcher.
+  Launcher(Prepared prepared, Background& background)
+      : prepared_(std::move(prepared)), background_(background) {}
 
   // Starts enforcer and monitor, serves the link and reaps until the end. Returns the exit code:
   // 0 after SIGTERM or SIGINT, 78 when the monitor refused the configuration, 1 when a process that
@@ -59,6 +62,7 @@ class Launcher {
   void finish();
 
   Prepared prepared_;
+  Background& background_;
   UniqueFd signals_;
   std::optional<Channel> link_;  // to the enforcer half
   std::map<RoleId, pid_t> children_;

@@ -10,6 +10,7 @@
 #include "build_paths.h"
 #include "common/log.h"
 #include "common/result.h"
+#include "enforcer/background.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/launcher.h"
 #include "enforcer/options.h"
@@ -30,9 +31,10 @@ void say(std::string_view text) {
   static_cast<void>(!write(STDOUT_FILENO, text.data(), text.size()));
 }
 
-int serve(const std::string& config) {
-  Ready ready = prepare(config);
-  return Launcher(std::move(ready.prepared)).run();
+int serve(const Options& options) {
+  Background background = Background::begin(options.ground);
+  Ready ready = prepare(options);
+  return Launcher(std::move(ready.prepared), background).run();
 }
 
 // Who starts us may have left other habits: with SIGCHLD ignored no child's end would ever be told,
@@ -48,12 +50,15 @@ int run(const std::vector<std::string_view>& arguments) {
   if (!arguments.empty() && arguments.front() == "--enforcer") {
     return serve_enforcer(arguments.size() == 2 && arguments.back() == "nftables");
   }
+  have_clean_descriptors();
   const auto options = parse_options(arguments);
   if (!options) {
     complain(options.error().what);
-    complain("usage: portsentryd [-t] [-f FILE] | -V | -h");
+    complain("usage: portsentryd [MODE...] [-f FILE | -c FILE] [-t] | --migrate FILE | -V | -h");
     return kExitUsage;
   }
+  for (const std::string& warning : options->warnings)
+    complain("warning: " + warning);
   switch (options->action) {
     case Options::Action::help:
       say(usage());
@@ -61,10 +66,14 @@ int run(const std::vector<std::string_view>& arguments) {
     case Options::Action::version:
       say(std::string("portsentryd ") + kVersion + std::string(kBuildMark) + "\n");
       return kExitOk;
+    case Options::Action::migrate:
+      fatal("--migrate is not built in yet");
     case Options::Action::check:
-      return check(options->config);
+      return check(*options);
     case Options::Action::serve:
-      return serve(options->config);
+      // The guide's way to check a configuration, by who could not start the daemon anyway.
+      if (options->check_unless_root && geteuid() != 0) return check(*options);
+      return serve(*options);
   }
   return kExitUsage;
 }

@@ -108,9 +108,38 @@ UniqueFd seal_text(const char* name, std::string_view text) {
   return require(sealed_copy(name, std::as_bytes(std::span(text))), kExitRuntime);
 }
 
+// What the process of this number was started with; nothing where that cannot be known.
+std::vector<ConfigOverride> modes_of(pid_t pid) {
+  const UniqueFd fd(
+      open(("/proc/" + std::to_string(pid) + "/cmdline").c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> text{};
+  const ssize_t size = fd ? read(fd.get(), text.data(), text.size()) : -1;
+  if (size <= 0) return {};
+  std::vector<std::string_view> arguments;
+  std::string_view rest(text.data(), static_cast<std::size_t>(size));
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\0');
+    arguments.push_back(rest.substr(0, end));
+    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+  }
+  const auto options = parse_options(std::span(arguments).subspan(1));
+  return options ? options->overrides : std::vector<ConfigOverride>();
+}
+
+// Two processes side by side, one for TCP and one for UDP, was 1.2's way: one of ours does both.
+InstanceLock take_lock(const Options& options) {
+  pid_t holder = 0;
+  auto lock = lock_instance(kRunDirectory, holder);
+  if (lock) return std::move(*lock);
+  complain(lock.error().what);
+  const std::string both = both_together(modes_of(holder), options.overrides);
+  if (!both.empty()) complain("one daemon watches both: stop that one and run: " + both);
+  _exit(kExitRuntime);
+}
+
 }  // namespace
 
-Ready prepare(const std::string& config_path) {
+void have_clean_descriptors() {
   // Standard descriptors exist from here on, in our children too (no O_CLOEXEC), so that no file
   // of theirs or ours becomes number 0, 1 or 2.
   while (true) {
@@ -122,11 +151,15 @@ Ready prepare(const std::string& config_path) {
   // What a careless parent left open is not handed on.
   if (close_range(3, ~0U, 0) != 0) fatal(Error::from_errno("close_range", errno).what);
   umask(022);
+}
+
+Ready prepare(const Options& options) {
+  const std::string& config_path = options.config;
   if (!architecture_supported()) fatal("no system call policy was reviewed for this architecture");
   require_privilege();
 
   Ready ready;
-  ready.lock = require(lock_instance(kRunDirectory), kExitRuntime);
+  ready.lock = take_lock(options);
 
   const std::string text = require(read_trusted(config_path, kMaxConfFile, true), kExitConfig);
   const ConfigReading reading = read_config(text, config_path);
@@ -174,7 +207,8 @@ Ready prepare(const std::string& config_path) {
   return ready;
 }
 
-int check(const std::string& config_path) {
+int check(const Options& options) {
+  const std::string& config_path = options.config;
   const auto text = read_trusted(config_path, kMaxConfFile, false);
   if (!text) fatal(text.error().what, kExitConfig);
   const ConfigReading reading = read_config(*text, config_path);

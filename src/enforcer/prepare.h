@@ -7,8 +7,12 @@
 
 #include "enforcer/instance_lock.h"
 #include "enforcer/launcher.h"
+#include "enforcer/options.h"
 
 namespace portsentry::enforcer {
+
+// The first thing of all: descriptors 0, 1 and 2 exist, no other is open, files are made as 022 says.
+void have_clean_descriptors();
 
 struct Ready {
   InstanceLock lock;
@@ -16,9 +20,9 @@ struct Ready {
 };
 
 // Ends the process with the right exit code and one line of reason when something is missing.
-Ready prepare(const std::string& config_path);
+Ready prepare(const Options& options);
 
 // -t: prints every finding on standard error. Returns 0 or 78.
-int check(const std::string& config_path);
+int check(const Options& options);
 
 }  // namespace portsentry::enforcer

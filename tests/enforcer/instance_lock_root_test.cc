@@ -58,7 +58,8 @@ class Neighbour {
 // Kept for the life of a Neighbour's process.
 bool lock_for_good(const std::string& directory) {
   static std::optional<InstanceLock> held;
-  auto lock = lock_instance(directory);
+  pid_t holder = 0;
+  auto lock = lock_instance(directory, holder);
   if (!lock) return false;
   held.emplace(std::move(*lock));
   return true;
@@ -85,7 +86,8 @@ class InstanceLockTest : public testing::Test {
   }
   // Why locking is refused; empty when it is not.
   static std::string refusal(const std::string& directory) {
-    const auto lock = lock_instance(directory);
+    pid_t holder = 0;
+    const auto lock = lock_instance(directory, holder);
     return lock ? std::string() : lock.error().what;
   }
 
