@@ -36,9 +36,9 @@ Reason reason_of(Bans::State state) {
 }
 
 // Why the network around an unprotected host must not be banned as a whole.
-Narrowed narrowed(const Prefix& prefix, const IgnoreList& ignored, const LocalView& local) {
-  if (ignored.intersects(prefix)) return Narrowed::ignored;
-  switch (protection(prefix, local)) {
+Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
+  if (known.ignored.intersects(prefix, known.wall)) return Narrowed::ignored;
+  switch (protection(prefix, known.local)) {
     case Protection::own_address:
       return Narrowed::own_address;
     case Protection::next_hop:
@@ -57,26 +57,32 @@ Bans::Urgency urgency(const Detection& detection, const Config& config) {
                                                         : Bans::Urgency::usual;
 }
 
-Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
-                const LocalView& local, const Bans& bans) {
+Decision decide(const Detection& detection, const Knowledge& known) {
   const auto answer = [&](Reason reason) {
     return Decision{reason, detection.source, Narrowed::no};
   };
   // The ignore list comes first: who is in it leaves no trace but a count.
-  if (ignored.contains(detection.address)) return answer(Reason::ignored);
-  if (const auto* known = bans.covering(detection.address)) {
-    return answer(reason_of(known->second.state));
+  if (known.ignored.covers({.address = detection.address,
+                            .protocol = detection.protocol,
+                            .port = detection.port,
+                            .interface = known.interface,
+                            .wall = known.wall})) {
+    return answer(Reason::ignored);
+  }
+  if (const auto* ban = known.bans.covering(detection.address)) {
+    return answer(reason_of(ban->second.state));
   }
   const Prefix host = Prefix::host(detection.address);
-  if (const Protection why = protection(host, local); why != Protection::none) {
+  if (const Protection why = protection(host, known.local); why != Protection::none) {
     return answer(reason_of(why));
   }
 
   Decision decision = answer(Reason::ban);
   if (!detection.source.prefix().is_host()) {
-    decision.narrowed = narrowed(detection.source.prefix(), ignored, local);
+    decision.narrowed = narrowed(detection.source.prefix(), known);
     if (decision.narrowed != Narrowed::no) decision.target = Source::of(detection.address, true);
   }
+  const Config& config = known.config;
   switch (detection.protocol == Protocol::tcp ? config.block_tcp : config.block_udp) {
     case BlockMode::observe:
       decision.reason = Reason::observe;
@@ -85,7 +91,7 @@ Decision decide(const Detection& detection, const Config& config, const IgnoreLi
       decision.reason = Reason::command_only;
       break;
     case BlockMode::ban:
-      if (bans.full(urgency(detection, config))) decision.reason = Reason::over_budget;
+      if (known.bans.full(urgency(detection, config))) decision.reason = Reason::over_budget;
       break;
   }
   return decision;

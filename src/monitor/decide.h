@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <string_view>
 
 #include "common/config.h"
@@ -17,7 +18,7 @@ namespace portsentry::monitor {
 
 enum class Reason : std::uint8_t {
   ban,             // yes
-  ignored,         // in IGNORE_FILE
+  ignored,         // a line of IGNORE_FILE covers this probe
   already_banned,  // a ban of it holds
   already_asked,   // a ban of it is asked for or waits for another try
   refused_before,  // the enforcer's guard said no within the last minute
@@ -25,7 +26,7 @@ enum class Reason : std::uint8_t {
   own_address,     // one of this host's own
   next_hop,        // a gateway of this host's routes
   observe,         // BLOCK_TCP or BLOCK_UDP is 0
-  command_only,    // BLOCK_TCP or BLOCK_UDP is 2: no ban, and this version runs no command
+  command_only,    // BLOCK_TCP or BLOCK_UDP is 2: KILL_RUN_CMD runs, and no ban is made
   over_budget,     // too many bans asked for and not confirmed, or the table is full
   count_,
 };
@@ -51,7 +52,16 @@ struct Decision {
 // Urgent: more distinct ports than the trigger asks for.
 [[nodiscard]] Bans::Urgency urgency(const Detection& detection, const Config& config);
 
-Decision decide(const Detection& detection, const Config& config, const IgnoreList& ignored,
-                const LocalView& local, const Bans& bans);
+// What a decision is made from, beside the detection itself.
+struct Knowledge {
+  const Config& config;
+  const IgnoreList& ignored;
+  const LocalView& local;
+  const Bans& bans;
+  std::time_t wall;            // now, for the ignore list's `until`
+  std::string_view interface;  // by which the probe came in; empty: not known
+};
+
+Decision decide(const Detection& detection, const Knowledge& known);
 
 }  // namespace portsentry::monitor

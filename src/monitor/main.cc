@@ -97,7 +97,7 @@ int check(const std::string& ignore_path) {
   restrict_files({});
   drop_capabilities({});
   seal(kPolicy);
-  const IgnoreReading reading = read_ignore_list(text, ignore_path);
+  const IgnoreReading reading = read_ignore_list(text, ignore_path, std::time(nullptr));
   complain_about(reading.findings, true);
   return reading.ok() ? kExitOk : kExitConfig;
 }
@@ -307,7 +307,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path) {
   seal(kPolicy);
 
   const ConfigReading conf = read_config(conf_text, conf_path);
-  const IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path);
+  const IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path, std::time(nullptr));
   // A start that is refused is told why and nothing beside it; -t tells the warnings too.
   const bool accepted = conf.ok() && ignore.ok();
   complain_about(conf.findings, accepted);

@@ -113,7 +113,7 @@ bool Monitor::on(const Adopted& adopted, Now now) {
   if (!bans_.adopt(adopted.source, adopted.remaining, setup_.config.block_time, now)) return true;
   // The administrator may have changed their mind, or the network its shape, since the last run. An
   // ignored host must not stay banned, nor a gateway.
-  if (setup_.ignored.intersects(adopted.source.prefix())) {
+  if (setup_.ignored.intersects(adopted.source.prefix(), now.wall)) {
     log_limited(adopted.source, lines::lifted_as_ignored(adopted.source), now);
     bans_.lift(adopted.source);
   } else if (setup_.local.own_inside(adopted.source.prefix()) ||
@@ -370,7 +370,12 @@ void Monitor::announce_when_ready() {
 
 void Monitor::detected(const Detection& detection, Now now) {
   detections_ += 1;
-  const Decision decision = decide(detection, setup_.config, setup_.ignored, setup_.local, bans_);
+  const Decision decision = decide(detection, {.config = setup_.config,
+                                                .ignored = setup_.ignored,
+                                                .local = setup_.local,
+                                                .bans = bans_,
+                                                .wall = now.wall,
+                                                .interface = {}});
   decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
   const Source& source = detection.source;
 

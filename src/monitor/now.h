@@ -11,7 +11,8 @@ struct Now {
   // CLOCK_MONOTONIC: what bans and budgets are counted in. It neither jumps nor runs during
   // suspend, and the kernel's own element timeouts do not either.
   Clock::time_point steady;
-  // The wall clock, for what people read. It may jump; nothing is decided by it.
+  // The wall clock, for what people read, and what they wrote by it: an ignore line's `until`. It
+  // may jump; nothing else is decided by it.
   std::time_t wall;
 };
 

@@ -18,7 +18,12 @@ class Decide : public ::testing::Test {
  protected:
   Decide() { config_.block_tcp = config_.block_udp = BlockMode::ban; }
   Decision on(const Detection& detection) {
-    return decide(detection, config_, ignored_, known_.view(), bans_);
+    return decide(detection, {.config = config_,
+                              .ignored = ignored_,
+                              .local = known_.view(),
+                              .bans = bans_,
+                              .wall = kNow.wall,
+                              .interface = interface_});
   }
   Reason reason(const Detection& detection) { return on(detection).reason; }
   void ask(const Source& source) {
@@ -29,6 +34,7 @@ class Decide : public ::testing::Test {
   IgnoreList ignored_;
   KnownView known_;
   Bans bans_;
+  std::string_view interface_;
 };
 
 TEST_F(Decide, AnArmedProtocolBansAStranger) {
@@ -43,6 +49,32 @@ TEST_F(Decide, AnIgnoredSourceIsIgnoredBeforeAnythingElseIsAsked) {
   ask(host("198.51.100.7"));
   EXPECT_EQ(reason(probe("198.51.100.7")), Reason::ignored);
   EXPECT_EQ(reason(probe("198.51.101.7")), Reason::ban);
+}
+
+TEST_F(Decide, AConditionalLineIgnoresTheProbeAndNotTheSource) {
+  ignored_ = ignoring("198.51.100.7 proto udp port 161 iface lan0\n");
+  interface_ = "lan0";
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp, 161)), Reason::ignored);
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp, 162)), Reason::ban);
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::tcp, 161)), Reason::ban);
+  interface_ = "wan0";
+  EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp, 161)), Reason::ban);
+}
+
+TEST_F(Decide, ALineThatIsOverIgnoresNobody) {
+  // kNow is 1970-01-12T13:46:40Z.
+  ignored_ = ignoring("198.51.100.7 until 1970-01-12T13:46:41\n");
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::ignored);
+  ignored_ = ignoring("198.51.100.7 until 1970-01-12T13:46:40\n");
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::ban);
+}
+
+TEST_F(Decide, ANetworkIsNotNarrowedForTheSakeOfAConditionalLine) {
+  ignored_ = ignoring("2001:db8:9::1 port 161\n");
+  const Decision decision = on(probe(site("2001:db8:9::2"), "2001:db8:9::2"));
+  EXPECT_EQ(decision.target.text(), "2001:db8:9::/64");
+  ignored_ = ignoring("2001:db8:9::1 until 2999-01-01\n");
+  EXPECT_EQ(on(probe(site("2001:db8:9::2"), "2001:db8:9::2")).narrowed, Narrowed::ignored);
 }
 
 TEST_F(Decide, EachProtocolHasItsOwnMode) {
