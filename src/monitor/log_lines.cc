@@ -4,312 +4,415 @@
 #include <cstring>
 
 #include "common/finding.h"
+#include "monitor/log_words.h"
 
-namespace portsentry::monitor::lines {
+namespace portsentry::monitor {
 namespace {
 
-std::string twice(const Address& address) {
-  return address.text() + "/" + address.text();
-}
+// As many as one start tells one by one; more are a count.
+constexpr std::size_t kListedPorts = 64;
+constexpr std::size_t kLongestOutput = 500;
 
 std::string port_text(Port port) {
   return std::to_string(port.number());
 }
 
-std::string flag_text(std::string_view label, bool set) {
-  return std::string(label) + (set ? ": 1" : ": 0");
-}
-
-std::string kind_text(ScanKind kind, TcpFlags flags) {
-  switch (kind) {
-    case ScanKind::syn:
-      return "TCP SYN/Normal scan";
-    case ScanKind::fin:
-      return "TCP FIN scan";
-    // The leading blank is 1.2's own, and gives the log line two blanks in a row. awk splits on
-    // runs of blanks, patterns written against 1.2 count them: both are right as long as we keep
-    // it.
-    case ScanKind::null:
-      return " TCP NULL scan";
-    case ScanKind::xmas:
-      return "TCP XMAS scan";
-    case ScanKind::odd_flags:
-      return "Unknown Type: TCP Packet Flags: " + flag_text("SYN", flags.has(TcpFlags::syn)) + " " +
-             flag_text("FIN", flags.has(TcpFlags::fin)) + " " +
-             flag_text("ACK", flags.has(TcpFlags::ack)) + " " +
-             flag_text("PSH", flags.has(TcpFlags::psh)) + " " +
-             flag_text("URG", flags.has(TcpFlags::urg)) + " " +
-             flag_text("RST", flags.has(TcpFlags::rst));
-    case ScanKind::udp:
-      return "UDP scan";
-    case ScanKind::connect:
-      return "Connect";
-  }
-  return "";
-}
-
-std::string_view block_key(Protocol protocol) {
-  return protocol == Protocol::tcp ? "BLOCK_TCP" : "BLOCK_UDP";
-}
-
-// The sets of ruleset.nft, so that the line can be pasted after `nft list set`.
-std::string_view set_name(const Source& source) {
-  if (source.is_v4()) return "ban4";
-  return source.prefix().is_host() ? "ban6" : "ban6net";
+std::string both(const Address& address, std::string_view host) {
+  const std::string text = address.text();
+  return (host.empty() ? text : std::string(host)) + "/" + text;
 }
 
 std::string attack(std::string_view text) {
   return "attackalert: " + std::string(text);
 }
-std::string admin(std::string_view text) {
-  return "adminalert: " + std::string(text);
+
+bool options_known(const Detection& probe) {
+  return probe.address.is_v4() && probe.kind != ScanKind::connect;
+}
+
+// One row per Fate, from the table of PortSentry 2.x. `commanded` is our own: 2.x calls a host
+// blocked for which a command ran, and nobody blocked it. So is `pending`, which 2.x cannot have.
+struct Row {
+  std::string_view ignored, triggered, noblock, blocked;
+};
+constexpr std::array<Row, static_cast<std::size_t>(Fate::count_)> kFates{{
+    {"true", "unset", "unset", "unset"},   // ignored
+    {"false", "false", "unset", "unset"},  // untriggered
+    {"true", "true", "true", "false"},     // own_packet
+    {"false", "true", "true", "false"},    // observed
+    {"false", "true", "false", "false"},   // commanded
+    {"false", "true", "false", "false"},   // pending
+    {"false", "true", "false", "true"},    // blocked
+    {"false", "true", "false", "true"},    // already_blocked
+    {"false", "true", "false", "false"},   // failed
+}};
+
+std::string_view block_key(Protocol protocol) {
+  return protocol == Protocol::tcp ? "BLOCK_TCP" : "BLOCK_UDP";
+}
+
+// Up to kListedPorts lines that end in a port, or one that counts.
+template <class OfPort>
+void list(const PortSet& ports, Text& to, std::string counted, const OfPort& of_port) {
+  if (ports.size() > kListedPorts) {
+    to.push_back(std::move(counted));
+    return;
+  }
+  for (std::uint32_t number = 1; number <= 65535; ++number) {
+    const auto port = Port::make(number);
+    if (port && ports.contains(*port)) to.push_back(of_port(*port));
+  }
 }
 
 }  // namespace
 
-std::string event(const Detection& detection) {
-  return attack(kind_text(detection.kind, detection.flags)) +
-         " from host: " + twice(detection.address) + " to " +
-         std::string(name(detection.protocol)) + " port: " + port_text(detection.port);
+// ---- a probe, and what came of it ---------------------------------------------------------------
+
+Text Lines::seen(const Detection& probe, std::string_view host) const {
+  if (!classic()) return {};
+  std::string what = words::kind(probe.kind, probe.flags);
+  // 1.2 has a blank before "TCP NULL", and so two in a row. awk splits on runs of blanks, patterns
+  // written against 1.2 count them: both are right as long as we keep it.
+  if (probe.kind == ScanKind::null) what.insert(0, " ");
+  if (probe.kind == ScanKind::udp) what += " scan";
+  const std::string protocol(name(probe.protocol));
+  const std::string where = " to " + protocol + " port: " + port_text(probe.port);
+  Text text{attack(what + " from host: " + both(probe.address, host) + where)};
+  if (probe.ip_options) {
+    text.push_back(attack("Packet from host: " + both(probe.address, host) + where +
+                          " has IP options set (detection avoidance technique)."));
+  }
+  return text;
 }
 
-std::string ip_options(const Detection& detection) {
-  return attack("Packet from host: ") + twice(detection.address) + " to " +
-         std::string(name(detection.protocol)) + " port: " + port_text(detection.port) +
-         " has IP options set (detection avoidance technique).";
+Text Lines::judged(const Detection& probe, Fate fate, std::string_view host,
+                   std::string_view reason) const {
+  Text text;
+  if (classic() && fate == Fate::observed) {
+    text.push_back(attack("Ignoring " + std::string(name(probe.protocol)) +
+                          " response per configuration file setting."));
+  }
+  if (fate == Fate::already_blocked) {
+    // The bind modes of 1.2 have the address alone and a full stop, its stealth modes neither.
+    text.push_back(
+        attack(classic() && mode(probe.protocol) == WatchMode::bind
+                   ? "Host: " + probe.address.text() + " is already blocked. Ignoring"
+                   : "Host: " + both(probe.address, host) + " is already blocked Ignoring"));
+  }
+  if (fate == Fate::failed)
+    text.push_back(could_not_block(probe.address, probe.protocol, reason, host));
+  if (!classic()) text.push_back(scan_line(probe, fate, host));
+  return text;
 }
 
-std::string blocked(const Source& source, std::chrono::seconds duration) {
-  return attack("Host ") + source.text() + " has been blocked via nftables set \"inet portsentry " +
-         std::string(set_name(source)) + "\" for " + duration_text(duration);
-}
-
-std::string blocked_compatible(const Address& address, const BanCause& cause) {
-  return attack("Host: ") + twice(address) + " Port: " + port_text(cause.port) + " " +
-         std::string(name(cause.protocol)) + " Blocked";
-}
-
-// No full stop after "blocked": the stealth modes of 1.2 have none (its bind modes do).
-std::string already_blocked(const Address& address) {
-  return attack("Host: ") + twice(address) + " is already blocked Ignoring";
-}
-
-std::string could_not_block(const Address& address, std::string_view reason) {
-  return attack("ERROR: Could not block host ") + twice(address) + " !! (" + std::string(reason) +
-         ")";
-}
-
-std::string ignoring_response(Protocol protocol) {
-  return attack("Ignoring ") + std::string(name(protocol)) +
-         " response per configuration file setting.";
-}
-
-std::string starting(std::string_view version) {
-  return admin("PortSentry ") + std::string(version) + " is starting.";
-}
-
-std::string observing(std::string_view conf_path) {
-  return admin("observe mode: BLOCK_TCP and BLOCK_UDP in ") + printable(conf_path) +
-         " arm nothing, so scans are told and nobody is blocked";
-}
-
-std::string listening(Protocol protocol, Port port) {
-  return admin("Going into stealth listen mode on ") + std::string(name(protocol)) +
-         " port: " + port_text(port);
-}
-
-std::string listening_count(Protocol protocol, std::size_t ports) {
-  return admin("Going into stealth listen mode on ") + std::to_string(ports) + " " +
-         std::string(name(protocol)) + " ports";
-}
-
-std::string active() {
-  return admin("PortSentry is now active and listening.");
-}
-
-std::string shutting_down() {
-  return admin("PortSentry is shutting down");
-}
-
-std::string would_ban(const Source& source, std::chrono::seconds duration, Protocol protocol,
-                      bool without_firewall, std::string_view conf_path) {
-  return admin("would ban ") + source.text() + " for " + duration_text(duration) +
-         " (observe mode); to arm, set " + std::string(block_key(protocol)) + "=\"1\"" +
-         (without_firewall ? " and FIREWALL=\"auto\"" : "") + " in " + printable(conf_path);
-}
-
-std::string would_run_command(const Source& source, Protocol protocol) {
-  return admin("no ban of ") + source.text() + ": " + std::string(block_key(protocol)) +
-         "=\"2\" asks for commands only, and this version runs none";
-}
-
-std::string would_not_ban(const Address& address, std::string_view reason) {
-  return admin("would not ban ") + address.text() + " even when armed (" + std::string(reason) +
-         ")";
-}
-
-std::string narrowed(const Source& from, const Address& to, Narrowed why) {
-  std::string_view who;
-  switch (why) {
-    case Narrowed::no:
+std::string Lines::could_not_block(const Address& address, Protocol protocol,
+                                   std::string_view reason, std::string_view host) const {
+  const std::string why = reason.empty() ? "" : " (" + std::string(reason) + ")";
+  if (!classic()) {
+    return attack("Error during target dispose " + both(address, host) + "!" + why);
+  }
+  std::string text = "ERROR: Could not block host ";
+  switch (mode(protocol)) {
+    case WatchMode::none:
+    case WatchMode::stealth:
+      text += both(address, host) + (protocol == Protocol::tcp ? " !!" : "!!");
       break;
-    case Narrowed::ignored:
-      who = "an address of IGNORE_FILE";
+    case WatchMode::advanced:
+      text += both(address, host) + "!!";
       break;
-    case Narrowed::own_address:
-      who = "an address of this host";
-      break;
-    case Narrowed::next_hop:
-      who = "a next hop of this host's routes";
-      break;
-    case Narrowed::shared_prefix:
-      who = "many unrelated hosts";
+    case WatchMode::bind:
+      text += address.text() + " !!";
       break;
   }
-  return admin("ban of ") + from.text() + " narrowed to " + to.text() + ": the network holds " +
-         std::string(who);
+  return attack(text + why);
 }
 
-std::string lifted_by_hand(const Source& source) {
-  return admin("ban of ") + source.text() + " was lifted by hand";
-}
-
-std::string expired(const Source& source) {
-  return admin("ban of ") + source.text() + " has expired";
-}
-
-std::string adopted(std::size_t bans) {
-  return admin(std::to_string(bans)) + (bans == 1 ? " ban" : " bans") +
-         " of an earlier run still in force";
-}
-
-std::string lifted_as_ignored(const Source& source) {
-  return admin("ban of ") + source.text() + " lifted: IGNORE_FILE names it now";
-}
-
-std::string lifted_as_protected(const Source& source) {
-  return admin("ban of ") + source.text() + " lifted: it holds this host or one of its next hops";
-}
-
-std::string could_not_lift(const Source& source, std::string_view reason) {
-  return admin("ERROR: Could not lift the ban of ") + source.text() + " (" + std::string(reason) +
-         "; trying again)";
-}
-
-std::string table_lost(std::int32_t code) {
-  return admin("ERROR: firewall state was lost and could not be put back (code ") +
-         std::to_string(code) + "); bans are not in force; trying again";
-}
-
-std::string table_restored(std::size_t put_back, std::size_t failed) {
-  std::string line =
-      admin("firewall state was lost; ") + std::to_string(put_back) + " bans put back";
-  if (failed > 0) line += ", " + std::to_string(failed) + " not yet";
-  return line;
-}
-
-std::string sensor_lost(const SensorLost& lost) {
-  std::string line = admin("ERROR: sensor ");
-  if (!lost.by_signal) {
-    line += "ended with status " + std::to_string(lost.code);
-  } else if (lost.code == 31) {  // SIGSYS on every Linux architecture that we build for
-    line += "was killed by its own filter (SIGSYS)";
-  } else {
-    line += "was killed by signal " + std::to_string(lost.code);
-  }
-  const auto ms = lost.retry_in.count();
-  return line + "; nothing is detected until it is back; starting it again in " +
-         std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + "s";
-}
-
-std::string sensor_back() {
-  return admin("sensor restarted; listening again");
-}
-
-std::string sensor_broken(std::string_view what) {
-  return admin("ERROR: sensor is broken or captured (") + std::string(what) +
-         "); it is killed and replaced";
-}
-
-std::string suppressed(std::uint64_t count, std::string_view reason) {
-  return admin("suppressed ") + std::to_string(count) + " lines (" + std::string(reason) + ")";
-}
-
-std::string duration_text(std::chrono::seconds duration) {
-  struct Unit {
-    long long seconds;
-    char letter;
+std::string Lines::scan_line(const Detection& probe, Fate fate, std::string_view host) const {
+  const Row& row = kFates.at(static_cast<std::size_t>(fate));
+  const std::string address = probe.address.text();
+  const std::string_view options = !options_known(probe) ? "unknown"
+                                   : probe.ip_options    ? "set"
+                                                         : "not set";
+  std::string text = "Scan from:";
+  const auto add = [&text](std::string_view before, std::string_view value, char open, char close) {
+    text.append(" ").append(before);
+    text += open;
+    text.append(value);
+    text += close;
   };
-  static constexpr std::array<Unit, 4> kUnits{{{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}}};
-  long long left = duration.count();
-  std::string text;
-  for (const Unit& unit : kUnits) {
-    if (left >= unit.seconds) {
-      text += std::to_string(left / unit.seconds) + unit.letter;
-      left %= unit.seconds;
+  add("", address, '[', ']');
+  add("", host.empty() ? std::string_view(address) : host, '(', ')');
+  add("protocol: ", name(probe.protocol), '[', ']');
+  add("port: ", port_text(probe.port), '[', ']');
+  add("type: ", words::kind(probe.kind, probe.flags), '[', ']');
+  add("IP opts: ", options, '[', ']');
+  add("ignored: ", row.ignored, '[', ']');
+  add("triggered: ", row.triggered, '[', ']');
+  add("noblock: ", row.noblock, '[', ']');
+  add("blocked: ", row.blocked, '[', ']');
+  return text;
+}
+
+// ---- what was done ------------------------------------------------------------------------------
+
+std::string Lines::blocked_natively(const Source& source, std::chrono::seconds duration) const {
+  return attack("Host " + source.text() + " has been blocked via nftables set \"inet portsentry " +
+                std::string(words::set_name(source)) + "\" for " + words::duration(duration));
+}
+
+std::string Lines::blocked_by_command(const Source& source, std::string_view command) const {
+  return attack("Host " + source.text() + " has been blocked via dropped route using command: \"" +
+                printable(command) + "\"");
+}
+
+std::string Lines::blocked_by_wrappers(const Source& source, std::string_view line) const {
+  return attack("Host " + source.text() + " has been blocked via wrappers with string: \"" +
+                printable(line) + "\"");
+}
+
+std::string Lines::external_run(const Source& source, std::string_view command) const {
+  return attack("External command run for host: " + source.text() + " using command: \"" +
+                printable(command) + "\"");
+}
+
+std::string Lines::blocked_compatible(const Address& address, const BanCause& cause,
+                                      std::string_view host) const {
+  return attack("Host: " + both(address, host) + " Port: " + port_text(cause.port) + " " +
+                std::string(name(cause.protocol)) + " Blocked");
+}
+
+std::string Lines::command_failed(Command command, const Source& source, Verdict verdict,
+                                  std::int32_t error) const {
+  const std::string why =
+      " (" + std::string(words::key(command)) + ": " + words::command_refusal(verdict, error) + ")";
+  const std::string_view how =
+      verdict == Verdict::command_not_run ? " (exec fail) " : " (system fail) ";
+  switch (command) {
+    case Command::external:
+    case Command::run_cmd:
+      return this->error("There was an error trying to run command" + std::string(how) +
+                         source.text() + why);
+    case Command::hosts_deny_add:
+      if (!classic()) break;
+      return "securityalert: ERROR: There was an error trying to block host " + source.text() + why;
+    case Command::hosts_deny_remove:
+      return this->error("the line about " + source.text() + " is still in hosts.deny" + why);
+  }
+  return this->error("There was an error trying to block host " + source.text() + why);
+}
+
+std::string Lines::command_said(const Source& source, std::string_view output) const {
+  const bool cut = output.size() > kLongestOutput;
+  return notice("command for host " + source.text() +
+                " said: " + printable(output.substr(0, kLongestOutput)) + (cut ? "..." : ""));
+}
+
+// ---- bans, beside the events --------------------------------------------------------------------
+
+std::string Lines::would_ban(const Source& source, std::chrono::seconds duration, Protocol protocol,
+                             bool without_firewall, std::string_view conf_path) const {
+  return notice("would ban " + source.text() + " for " + words::duration(duration) +
+                " (observe mode); to arm, set " + std::string(block_key(protocol)) + "=\"1\"" +
+                (without_firewall ? " and FIREWALL=\"auto\"" : "") + " in " + printable(conf_path));
+}
+
+std::string Lines::would_not_ban(const Address& address, std::string_view reason) const {
+  return notice("would not ban " + address.text() + " even when armed (" + std::string(reason) +
+                ")");
+}
+
+std::string Lines::narrowed(const Source& from, const Address& to, Narrowed why) const {
+  return notice("ban of " + from.text() + " narrowed to " + to.text() + ": the network holds " +
+                std::string(words::others(why)));
+}
+
+std::string Lines::expired(const Source& source) const {
+  return notice("ban of " + source.text() + " has expired");
+}
+
+std::string Lines::lifted_by_hand(const Source& source) const {
+  return notice("ban of " + source.text() + " was lifted by hand");
+}
+
+std::string Lines::adopted(std::size_t bans) const {
+  return notice(std::to_string(bans) + (bans == 1 ? " ban" : " bans") +
+                " of an earlier run still in force");
+}
+
+std::string Lines::lifted_as_ignored(const Source& source) const {
+  return notice("ban of " + source.text() + " lifted: IGNORE_FILE names it now");
+}
+
+std::string Lines::lifted_as_protected(const Source& source) const {
+  return notice("ban of " + source.text() + " lifted: it holds this host or one of its next hops");
+}
+
+std::string Lines::could_not_lift(const Source& source, std::string_view reason) const {
+  return error("Could not lift the ban of " + source.text() + " (" + std::string(reason) +
+               "; trying again)");
+}
+
+std::string Lines::not_undone(const Source& source) const {
+  return error("the ban of " + source.text() +
+               " is over, and no command is known that undoes it: set KILL_ROUTE_REMOVE");
+}
+
+std::string Lines::table_lost(std::int32_t code) const {
+  return error("firewall state was lost and could not be put back (code " + std::to_string(code) +
+               "); bans are not in force; trying again");
+}
+
+std::string Lines::table_restored(std::size_t put_back, std::size_t failed) const {
+  return notice("firewall state was lost; " + std::to_string(put_back) + " bans put back" +
+                (failed > 0 ? ", " + std::to_string(failed) + " not yet" : ""));
+}
+
+// ---- the daemon itself --------------------------------------------------------------------------
+
+std::string Lines::starting(std::string_view version) const {
+  // 2.x prints a commit in the brackets.
+  return classic() ? notice("PortSentry " + std::string(version) + " is starting.")
+                   : "Portsentry " + std::string(version) + " (portsentryd)";
+}
+
+std::string Lines::observing(std::string_view conf_path) const {
+  return notice("observe mode: BLOCK_TCP and BLOCK_UDP in " + printable(conf_path) +
+                " arm nothing, so scans are told and nobody is blocked");
+}
+
+Text Lines::listening(const Config& config, const PortSets& unbound) const {
+  Text text;
+  listening_to(Protocol::tcp, config, unbound, text);
+  listening_to(Protocol::udp, config, unbound, text);
+  return text;
+}
+
+void Lines::listening_to(Protocol protocol, const Config& config, const PortSets& unbound,
+                         Text& to) const {
+  const bool tcp = protocol == Protocol::tcp;
+  const std::string proto(name(protocol));
+  const auto counted = [&](std::string_view what, std::size_t ports) {
+    return notice(std::string(what) + std::to_string(ports) + " " + proto + " ports");
+  };
+  switch (mode(protocol)) {
+    case WatchMode::none:
+      return;
+    case WatchMode::bind: {
+      PortSet bound = config.ports.of(protocol);
+      for (std::uint32_t number = 1; number <= 65535; ++number) {
+        const auto port = Port::make(number);
+        if (port && unbound.of(protocol).contains(*port)) bound.remove(*port);
+      }
+      const std::string_view how =
+          classic() ? "Going into listen mode on " : "Listen on AF_INET6: ";
+      return list(bound, to, counted(how, bound.size()), [&](Port port) {
+        return notice(std::string(how) + proto + " port: " + port_text(port));
+      });
+    }
+    case WatchMode::stealth: {
+      const PortSet& ports = config.ports.of(protocol);
+      constexpr std::string_view kHow = "Going into stealth listen mode on ";
+      if (!classic()) return to.push_back(counted(kHow, ports.size()));  // 2.x does not list them
+      return list(ports, to, counted(kHow, ports.size()), [&](Port port) {
+        return notice(std::string(kHow) + proto + " port: " + port_text(port));
+      });
+    }
+    case WatchMode::advanced: {
+      const PortSet& excluded = tcp ? config.advanced_exclude_tcp : config.advanced_exclude_udp;
+      to.push_back(notice(
+          "Advanced mode will monitor first " +
+          std::to_string(tcp ? config.advanced_ports_tcp : config.advanced_ports_udp) + " ports"));
+      if (excluded.empty()) {
+        return to.push_back(notice("Advanced mode will manually exclude no ports"));
+      }
+      return list(
+          excluded, to, counted("Advanced mode will manually exclude ", excluded.size()),
+          [&](Port port) {
+            // The blank at its end is 1.2's.
+            return notice("Advanced mode will manually exclude port: " + port_text(port) + " ");
+          });
     }
   }
-  return text.empty() ? "0s" : text;
 }
 
-std::string refusal(Verdict verdict, std::int32_t error) {
-  switch (verdict) {
-    case Verdict::ok:
-      return "";
-    case Verdict::kernel_refused:
-      return std::string("kernel: ") + (error == 0 ? "no answer" : std::strerror(error)) +
-             "; trying again";
-    case Verdict::no_firewall:
-      return "there is no firewall to block with; trying again";
-    case Verdict::command_failed:
-      return "command ended with status " + std::to_string(error) + "; trying again";
-    case Verdict::command_killed:
-      return "command was killed by signal " + std::to_string(error) + "; trying again";
-    case Verdict::command_timed_out:
-      return "command did not end in time and was killed; trying again";
-    case Verdict::command_not_run:
-      return std::string("command could not be run") +
-             (error == 0 ? "" : std::string(": ") + std::strerror(error)) + "; trying again";
-    case Verdict::no_command:
-      return "there is no command for this";
-    case Verdict::not_unicast:
-      return "link-local or reserved, never banned";
-    case Verdict::own_address:
-      return "an address of this host";
-    case Verdict::next_hop:
-      return "a next hop of this host's routes";
-    case Verdict::shared_prefix:
-      return "a network that stands for many hosts";
-    case Verdict::bad_duration:
-      return "a duration out of range";
-    case Verdict::over_budget:
-      return "too many bans at once; trying again";
-    case Verdict::view_unknown:
-      return "this host's own addresses are not known; trying again";
+std::string Lines::could_not_bind(Protocol protocol, Port port, std::int32_t error) const {
+  return this->error("could not bind " + std::string(name(protocol)) + " socket: " +
+                     port_text(port) + ". Attempting to continue (" + std::strerror(error) + ")");
+}
+
+std::string Lines::could_not_bind_more(Protocol protocol, std::size_t ports) const {
+  return error("could not bind " + std::to_string(ports) + " further " +
+               std::string(name(protocol)) + " sockets. Attempting to continue");
+}
+
+std::string Lines::could_not_bind_any(Protocol protocol) const {
+  return error("could not bind ANY " + std::string(name(protocol)) + " sockets.");
+}
+
+std::string Lines::active() const {
+  return notice(classic() ? "PortSentry is now active and listening."
+                          : "Portsentry is now active and listening.");
+}
+
+std::string Lines::shutting_down() const {
+  return notice(classic() ? "PortSentry is shutting down" : "Portsentry is shutting down");
+}
+
+std::string Lines::reloaded(std::uint32_t generation) const {
+  return notice("configuration read again: generation " + std::to_string(generation));
+}
+
+std::string Lines::reload_refused(std::string_view why, std::uint32_t generation) const {
+  return error("reload refused: " + printable(why) + "; generation " + std::to_string(generation) +
+               " stays");
+}
+
+std::string Lines::sensor_lost(const SensorLost& lost) const {
+  std::string text = "sensor ";
+  if (!lost.by_signal) {
+    text += "ended with status " + std::to_string(lost.code);
+  } else if (lost.code == 31) {  // SIGSYS on every Linux architecture that we build for
+    text += "was killed by its own filter (SIGSYS)";
+  } else {
+    text += "was killed by signal " + std::to_string(lost.code);
   }
-  return "";
+  const auto ms = lost.retry_in.count();
+  return error(text + "; nothing is detected until it is back; starting it again in " +
+               std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + "s");
 }
 
-std::string_view refusal(Reason reason) {
-  switch (reason) {
-    case Reason::not_unicast:
-      return "link-local or reserved, never banned";
-    case Reason::own_address:
-      return "an address of this host";
-    case Reason::next_hop:
-      return "a next hop of this host's routes";
-    case Reason::ban:
-    case Reason::ignored:
-    case Reason::already_banned:
-    case Reason::already_asked:
-    case Reason::refused_before:
-    case Reason::observe:
-    case Reason::command_only:
-    case Reason::over_budget:
-    case Reason::count_:
-      break;
-  }
-  return "";
+std::string Lines::sensor_back() const {
+  return notice("sensor restarted; listening again");
 }
 
-}  // namespace portsentry::monitor::lines
+std::string Lines::sensor_broken(std::string_view what) const {
+  return error("sensor is broken or captured (" + std::string(what) +
+               "); it is killed and replaced");
+}
+
+std::string Lines::resolver_lost() const {
+  return error("resolver ended; addresses are told without names until it is back");
+}
+
+std::string Lines::suppressed(std::uint64_t lines, std::string_view reason) const {
+  return notice("suppressed " + std::to_string(lines) + " lines (" + std::string(reason) + ")");
+}
+
+std::string Lines::suppressed_commands(std::uint64_t commands, std::string_view reason) const {
+  return notice("suppressed " + std::to_string(commands) + " commands (" + std::string(reason) +
+                ")");
+}
+
+std::string Lines::file_failed(std::string_view key, std::string_view what) const {
+  return error(std::string(key) + ": " + printable(what) + "; further failures are only counted");
+}
+
+std::string Lines::notice(std::string_view text) const {
+  return (classic() ? "adminalert: " : "") + std::string(text);
+}
+
+std::string Lines::error(std::string_view text) const {
+  return notice("ERROR: " + std::string(text));
+}
+
+}  // namespace portsentry::monitor

@@ -6,7 +6,7 @@
 #include <variant>
 
 #include "monitor/history.h"
-#include "monitor/log_lines.h"
+#include "monitor/log_words.h"
 
 namespace portsentry::monitor {
 namespace {
@@ -16,7 +16,6 @@ constexpr std::chrono::milliseconds kSendAgain{10};
 constexpr std::chrono::minutes kTellAlreadyEvery{1};
 // The end of a sensor that hung up. The kernel takes its time to unmap a capture ring.
 constexpr std::chrono::seconds kSensorEnds{5};
-constexpr std::size_t kListedPorts = 64;
 
 std::string_view backend_name(Backend backend) {
   switch (backend) {
@@ -75,14 +74,14 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
 }
 
 void Monitor::start(Now now) {
-  effects_.log(lines::starting(setup_.version));
-  if (!setup_.config.armed()) effects_.log(lines::observing(setup_.conf_path));
+  effects_.log(lines_.starting(setup_.version));
+  if (!setup_.config.armed()) effects_.log(lines_.observing(setup_.conf_path));
   owed_.emplace_back(Accept{});
   pump(now);
 }
 
 void Monitor::shut_down() {
-  effects_.log(lines::shutting_down());
+  effects_.log(lines_.shutting_down());
 }
 
 // ---- channel A ----------------------------------------------------------------------------------
@@ -114,11 +113,11 @@ bool Monitor::on(const Adopted& adopted, Now now) {
   // The administrator may have changed their mind, or the network its shape, since the last run. An
   // ignored host must not stay banned, nor a gateway.
   if (setup_.ignored.intersects(adopted.source.prefix(), now.wall)) {
-    log_limited(adopted.source, lines::lifted_as_ignored(adopted.source), now);
+    log_limited(adopted.source, lines_.lifted_as_ignored(adopted.source), now);
     bans_.lift(adopted.source);
   } else if (setup_.local.own_inside(adopted.source.prefix()) ||
              setup_.local.next_hop_inside(adopted.source.prefix())) {
-    log_limited(adopted.source, lines::lifted_as_protected(adopted.source), now);
+    log_limited(adopted.source, lines_.lifted_as_protected(adopted.source), now);
     bans_.lift(adopted.source);
   } else {
     adopted_ += 1;
@@ -130,7 +129,7 @@ bool Monitor::on(const AdoptedDone&, Now now) {
   if (phase_ == Phase::adopting) {
     phase_ = Phase::serving;
     bans_.table_created(false, now);
-    if (adopted_ > 0) effects_.log(lines::adopted(adopted_));
+    if (adopted_ > 0) effects_.log(lines_.adopted(adopted_));
     effects_.blocked_rewrite(blocked_view(bans_));
     announce_when_ready();
   }
@@ -139,7 +138,7 @@ bool Monitor::on(const AdoptedDone&, Now now) {
 
 bool Monitor::on(const TableLost& lost, Now) {
   // The enforcer tries again by itself, and may say so each time: one line until it is back.
-  if (!std::exchange(table_lost_, true)) effects_.log(lines::table_lost(lost.error));
+  if (!std::exchange(table_lost_, true)) effects_.log(lines_.table_lost(lost.error));
   return true;
 }
 
@@ -149,7 +148,7 @@ bool Monitor::on(const Lifted& lifted, Now now) {
   if (ban == nullptr || ban->state != Bans::State::enforced) return true;
   bans_.forget(lifted.source);
   lifted_by_hand_ += 1;
-  log_limited(lifted.source, lines::lifted_by_hand(lifted.source), now);
+  log_limited(lifted.source, lines_.lifted_by_hand(lifted.source), now);
   blocked_changed(now);
   return true;
 }
@@ -183,7 +182,7 @@ bool Monitor::on(const SensorChannel&, Now) {
 bool Monitor::on(const SensorLost& lost, Now) {
   sensor_gone();
   sensor_restarts_ += 1;
-  effects_.log(lines::sensor_lost(lost));
+  effects_.log(lines_.sensor_lost(lost));
   return true;
 }
 
@@ -200,8 +199,8 @@ bool Monitor::on(const Outcome& outcome, Now now) {
     case Bans::Change::later:
       if (answer->ban.state == Bans::State::lifting) {
         if (answer->news) {
-          const std::string why = lines::refusal(outcome.verdict, outcome.error);
-          effects_.log(lines::could_not_lift(answer->source, why));
+          const std::string why = words::refusal(outcome.verdict, outcome.error);
+          effects_.log(lines_.could_not_lift(answer->source, why));
         }
         break;
       }
@@ -209,8 +208,8 @@ bool Monitor::on(const Outcome& outcome, Now now) {
       if (answer->was_restore && restoring_) restoring_->failed += 1;
       if (answer->news) {
         log_limited(answer->source,
-                    lines::could_not_block(answer->ban.address,
-                                           lines::refusal(outcome.verdict, outcome.error)),
+                    lines_.could_not_block(answer->ban.address, answer->ban.cause.protocol,
+                                           words::refusal(outcome.verdict, outcome.error)),
                     now);
       }
       break;
@@ -219,8 +218,8 @@ bool Monitor::on(const Outcome& outcome, Now now) {
       if (answer->was_restore && restoring_) restoring_->failed += 1;
       if (narrow_after_refusal(*answer, now)) break;
       log_limited(answer->source,
-                  lines::could_not_block(answer->ban.address,
-                                         lines::refusal(outcome.verdict, outcome.error)),
+                  lines_.could_not_block(answer->ban.address, answer->ban.cause.protocol,
+                                         words::refusal(outcome.verdict, outcome.error)),
                   now);
       break;
     case Bans::Change::lifted:
@@ -229,7 +228,7 @@ bool Monitor::on(const Outcome& outcome, Now now) {
     case Bans::Change::over:
       if (answer->ban.recorded) {
         expired_ += 1;
-        log_limited(answer->source, lines::expired(answer->source), now);
+        log_limited(answer->source, lines_.expired(answer->source), now);
         blocked_changed(now);
       } else {
         given_up_ += 1;
@@ -243,12 +242,12 @@ bool Monitor::on(const Outcome& outcome, Now now) {
 void Monitor::enforced(const Bans::Answer& answer, Now now) {
   bans_confirmed_ += 1;
   const bool told = budget_.allow(answer.source, answer.ban.recorded ? 1 : 2, now);
-  if (told) effects_.log(lines::blocked(answer.source, remaining(answer.ban, now)));
+  if (told) effects_.log(lines_.blocked_natively(answer.source, remaining(answer.ban, now)));
   if (answer.ban.recorded) {  // put back after a second try: history has it already
     blocked_changed(now);
     return;
   }
-  if (told) effects_.log(lines::blocked_compatible(answer.ban.address, answer.ban.cause));
+  if (told) effects_.log(lines_.blocked_compatible(answer.ban.address, answer.ban.cause));
   effects_.history(history_line(now.wall, answer.ban.address, answer.ban.cause));
   effects_.blocked_append(blocked_line(answer.source, answer.ban.since));
 }
@@ -285,14 +284,14 @@ bool Monitor::narrow_after_refusal(const Bans::Answer& answer, Now now) {
   bans_.forget(answer.source);
   if (bans_.find(host) != nullptr || bans_.full()) return false;
   narrowed_ += 1;
-  log_limited(answer.source, lines::narrowed(answer.source, answer.ban.address, why), now);
+  log_limited(answer.source, lines_.narrowed(answer.source, answer.ban.address, why), now);
   bans_.ask(host, answer.ban.address, answer.ban.cause, remaining(answer.ban, now), now);
   return true;
 }
 
 void Monitor::tell_restored_when_done() {
   if (!restoring_ || bans_.being_restored() > 0) return;
-  effects_.log(lines::table_restored(restoring_->put_back, restoring_->failed));
+  effects_.log(lines_.table_restored(restoring_->put_back, restoring_->failed));
   restoring_.reset();
 }
 
@@ -307,7 +306,7 @@ SensorConfig Monitor::sensor_config() const {
 }
 
 void Monitor::sensor_broken(std::string_view what, Now now) {
-  effects_.log(lines::sensor_broken(what));
+  effects_.log(lines_.sensor_broken(what));
   sensor_gone();
   if (owed_.empty()) owed_.emplace_back(DropSensor{});
   pump(now);
@@ -343,7 +342,7 @@ bool Monitor::on_sensor(const SensorToMonitor& message, Now now) {
   if (sensor_phase_ != SensorPhase::configured) return false;
   sensor_phase_ = SensorPhase::ready;
   if (announced_) {
-    effects_.log(lines::sensor_back());
+    effects_.log(lines_.sensor_back());
   } else {
     announce_when_ready();
   }
@@ -354,28 +353,18 @@ bool Monitor::on_sensor(const SensorToMonitor& message, Now now) {
 void Monitor::announce_when_ready() {
   if (announced_ || phase_ != Phase::serving || sensor_phase_ != SensorPhase::ready) return;
   announced_ = true;
-  for (const Protocol protocol : {Protocol::tcp, Protocol::udp}) {
-    const PortSet& ports = setup_.config.ports.of(protocol);
-    if (ports.size() > kListedPorts) {
-      effects_.log(lines::listening_count(protocol, ports.size()));
-      continue;
-    }
-    for (std::uint32_t number = 1; number <= 65535; ++number) {
-      const auto port = Port::make(number);
-      if (port && ports.contains(*port)) effects_.log(lines::listening(protocol, *port));
-    }
-  }
-  effects_.log(lines::active());
+  log_all(lines_.listening(setup_.config, {}));
+  effects_.log(lines_.active());
 }
 
 void Monitor::detected(const Detection& detection, Now now) {
   detections_ += 1;
   const Decision decision = decide(detection, {.config = setup_.config,
-                                                .ignored = setup_.ignored,
-                                                .local = setup_.local,
-                                                .bans = bans_,
-                                                .wall = now.wall,
-                                                .interface = {}});
+                                               .ignored = setup_.ignored,
+                                               .local = setup_.local,
+                                               .bans = bans_,
+                                               .wall = now.wall,
+                                               .interface = {}});
   decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
   const Source& source = detection.source;
 
@@ -391,7 +380,7 @@ void Monitor::detected(const Detection& detection, Now now) {
       tell_event(detection, now);
       if (decision.narrowed != Narrowed::no) {
         narrowed_ += 1;
-        log_limited(source, lines::narrowed(source, detection.address, decision.narrowed), now);
+        log_limited(source, lines_.narrowed(source, detection.address, decision.narrowed), now);
       }
       return;
     case Reason::already_banned: {
@@ -400,7 +389,8 @@ void Monitor::detected(const Detection& detection, Now now) {
       const auto& told = known->second.told_already;
       if (!told || now.steady >= *told + kTellAlreadyEvery) {
         bans_.told_already(known->first, now);
-        log_limited(source, lines::already_blocked(detection.address), now);
+        const Text text = lines_.judged(detection, Fate::already_blocked);
+        if (budget_.allow(source, static_cast<unsigned>(text.size()), now)) log_all(text);
       }
       return;
     }
@@ -413,18 +403,19 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::not_unicast:
     case Reason::own_address:
     case Reason::next_hop:
-      return tell_refusal(detection, lines::refusal(decision.reason), now);
+      return tell_refusal(detection, words::refusal(decision.reason), now);
     case Reason::observe:
     case Reason::command_only:
       if (!budget_.is_news(source, detection.kind, now)) return;
       tell_event(detection, now);
       if (!budget_.allow(source, 2, now)) return;
-      effects_.log(lines::ignoring_response(detection.protocol));
-      effects_.log(
-          decision.reason == Reason::observe
-              ? lines::would_ban(decision.target, setup_.config.block_time, detection.protocol,
-                                 setup_.config.firewall == Firewall::none, setup_.conf_path)
-              : lines::would_run_command(decision.target, detection.protocol));
+      if (decision.reason == Reason::command_only) {
+        log_all(lines_.judged(detection, Fate::commanded));
+        return;
+      }
+      log_all(lines_.judged(detection, Fate::observed));
+      effects_.log(lines_.would_ban(decision.target, setup_.config.block_time, detection.protocol,
+                                    setup_.config.firewall == Firewall::none, setup_.conf_path));
       return;
     case Reason::count_:
       return;
@@ -432,9 +423,13 @@ void Monitor::detected(const Detection& detection, Now now) {
 }
 
 void Monitor::tell_event(const Detection& detection, Now now) {
-  if (!budget_.allow(detection.source, detection.ip_options ? 2 : 1, now)) return;
-  effects_.log(lines::event(detection));
-  if (detection.ip_options) effects_.log(lines::ip_options(detection));
+  const Text text = lines_.seen(detection);
+  if (budget_.allow(detection.source, static_cast<unsigned>(text.size()), now)) log_all(text);
+}
+
+void Monitor::log_all(const Text& text) {
+  for (const std::string& line : text)
+    effects_.log(line);
 }
 
 void Monitor::tell_refusal(const Detection& detection, std::string_view reason, Now now) {
@@ -442,10 +437,12 @@ void Monitor::tell_refusal(const Detection& detection, std::string_view reason, 
   tell_event(detection, now);
   const BlockMode mode =
       detection.protocol == Protocol::tcp ? setup_.config.block_tcp : setup_.config.block_udp;
-  log_limited(detection.source,
-              mode == BlockMode::ban ? lines::could_not_block(detection.address, reason)
-                                     : lines::would_not_ban(detection.address, reason),
-              now);
+  if (mode != BlockMode::ban) {
+    log_limited(detection.source, lines_.would_not_ban(detection.address, reason), now);
+    return;
+  }
+  const Text text = lines_.judged(detection, Fate::failed, {}, reason);
+  if (budget_.allow(detection.source, static_cast<unsigned>(text.size()), now)) log_all(text);
 }
 
 // ---- time ---------------------------------------------------------------------------------------
@@ -472,7 +469,7 @@ void Monitor::tick(Now now) {
   for (const Bans::Ended& ended : bans_.expire(now)) {
     if (ended.held) {
       expired_ += 1;
-      log_limited(ended.source, lines::expired(ended.source), now);
+      log_limited(ended.source, lines_.expired(ended.source), now);
       blocked_changed(now);
     } else {
       given_up_ += 1;
@@ -486,10 +483,10 @@ void Monitor::tick(Now now) {
     const LogBudget::Suppressed suppressed = budget_.take_summary();
     if (suppressed.by_source > 0) {
       effects_.log(
-          lines::suppressed(suppressed.by_source, "more than 20 a minute about one source"));
+          lines_.suppressed(suppressed.by_source, "more than 20 a minute about one source"));
     }
     if (suppressed.in_all > 0) {
-      effects_.log(lines::suppressed(suppressed.in_all, "more than 200 a minute in all"));
+      effects_.log(lines_.suppressed(suppressed.in_all, "more than 200 a minute in all"));
     }
   }
   if (rewrite_blocked_ && *rewrite_blocked_ <= now.steady) {

@@ -18,6 +18,7 @@
 #include "monitor/decide.h"
 #include "monitor/ignore_list.h"
 #include "monitor/log_budget.h"
+#include "monitor/log_lines.h"
 #include "monitor/now.h"
 
 namespace portsentry::monitor {
@@ -56,7 +57,8 @@ class Monitor {
   };
 
   // What `setup` and `effects` refer to must outlive the monitor.
-  Monitor(Setup setup, Effects& effects) : setup_(std::move(setup)), effects_(effects) {}
+  Monitor(Setup setup, Effects& effects)
+      : setup_(std::move(setup)), effects_(effects), lines_(setup_.config) {}
 
   void start(Now now);  // the first line, then Accept
   void shut_down();     // the last line
@@ -101,6 +103,7 @@ class Monitor {
 
   void detected(const Detection& detection, Now now);
   void tell_event(const Detection& detection, Now now);
+  void log_all(const Text& text);
   void tell_refusal(const Detection& detection, std::string_view reason, Now now);
   void enforced(const Bans::Answer& answer, Now now);
   bool narrow_after_refusal(const Bans::Answer& answer, Now now);
@@ -113,6 +116,7 @@ class Monitor {
 
   Setup setup_;
   Effects& effects_;
+  Lines lines_;
   Bans bans_;
   LogBudget budget_;
 
