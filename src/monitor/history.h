@@ -4,15 +4,18 @@
 
 #include <ctime>
 #include <string>
+#include <string_view>
 
 #include "monitor/bans.h"
 
 namespace portsentry::monitor {
 
 // HISTORY_FILE, appended once per new ban, in 1.2's format, which fail2ban's stock filter matches:
-// "EPOCH - MM/DD/YYYY HH:MM:SS Host: A/A Port: N TCP Blocked\n".
-// The exact address, never a prefix: that filter takes a host.
-std::string history_line(std::time_t when, const Address& address, const BanCause& cause);
+// "EPOCH - MM/DD/YYYY HH:MM:SS Host: NAME/IP Port: N TCP Blocked\n".
+// The exact address, never a prefix: that filter takes a host. `host` is its name; empty: none is
+// known, and the address stands in its place.
+std::string history_line(std::time_t when, const Address& address, const BanCause& cause,
+                         std::string_view host = {});
 
 // BLOCKED_FILE: the bans that hold now, a view for `cat`, never read back: one line each,
 // "IP - Blocked: Mon DD HH:MM:SS YYYY\n", the oldest first, as the guide shows it.

@@ -137,7 +137,7 @@ class Descriptors final : public Effects {
     }
     fatal("channel A: the enforcer is gone");
   }
-  void log(std::string_view line) override { log_.write(line); }
+  void log(std::string_view line) override { log_.write(line, std::time(nullptr)); }
   void history(std::string_view line) override { tell(history_.append(line), "HISTORY_FILE"); }
   void blocked_append(std::string_view line) override {
     tell(blocked_.append(line), "BLOCKED_FILE");
@@ -152,12 +152,13 @@ class Descriptors final : public Effects {
  private:
   void tell(const std::optional<Error>& error, std::string_view key) {
     if (!error) return;
-    log_.write("adminalert: ERROR: " + std::string(key) + ": " + error->what +
-               "; further failures are only counted");
+    log("adminalert: ERROR: " + std::string(key) + ": " + error->what +
+        "; further failures are only counted");
   }
 
   Channel& enforcer_;
-  LineOutput log_{kLog};
+  Sinks log_{{.to = {.standard_output = true, .syslog = false}, .standard_output = kLog},
+             RecordFile(UniqueFd())};
   RecordFile history_;
   RecordFile blocked_;
 };

@@ -27,6 +27,12 @@ TEST_F(History, ALineIsThatOf12) {
             "0 - 01/01/1970 00:00:00 Host: 2001:db8::7/2001:db8::7 Port: 161 UDP Blocked\n");
 }
 
+TEST_F(History, AResolvedNameStandsBeforeTheSlash) {
+  EXPECT_EQ(
+      history_line(0, address("198.51.100.7"), {Protocol::tcp, *Port::make(23)}, "scan.example"),
+      "0 - 01/01/1970 00:00:00 Host: scan.example/198.51.100.7 Port: 23 TCP Blocked\n");
+}
+
 TEST_F(History, ALineMatchesTheStockFilterOfFail2ban) {
   // /etc/fail2ban/filter.d/portsentry.conf: failregex = \/<HOST> Port\: [0-9]+ (?:TCP|UDP)
   // Blocked\s*$
@@ -36,7 +42,7 @@ TEST_F(History, ALineMatchesTheStockFilterOfFail2ban) {
       0);
   for (const char* who : {"198.51.100.7", "2001:db8::7"}) {
     const std::string line =
-        history_line(1756178490, address(who), {Protocol::tcp, *Port::make(23)});
+        history_line(1756178490, address(who), {Protocol::tcp, *Port::make(23)}, "scan.example");
     regmatch_t groups[2];
     ASSERT_EQ(regexec(&filter, line.c_str(), 2, groups, 0), 0) << line;
     EXPECT_EQ(line.substr(static_cast<std::size_t>(groups[1].rm_so),
