@@ -71,5 +71,14 @@ TEST(LogBudget, AFloodOfForgedSourcesIsNewsOnlyAsLongAsThereIsBudget) {
   EXPECT_EQ(news, LogBudget::kInAll);
 }
 
+TEST(LogBudget, EveryKindOfScanIsNewsOfItsOwn) {
+  LogBudget budget;
+  for (const ScanKind kind : {ScanKind::syn, ScanKind::fin, ScanKind::null, ScanKind::xmas,
+                              ScanKind::odd_flags, ScanKind::udp, ScanKind::connect}) {
+    EXPECT_TRUE(budget.is_news(numbered(1), kind, at(0s))) << static_cast<int>(kind);
+    EXPECT_FALSE(budget.is_news(numbered(1), kind, at(0s))) << static_cast<int>(kind);
+  }
+}
+
 }  // namespace
 }  // namespace portsentry::monitor

@@ -314,6 +314,40 @@ TEST(LogLines, NothingOfTheAdministratorsCanBreakALine) {
   }
 }
 
+// What other people's programs look for, in POSIX spelling (PEERS.md 7.6).
+TEST(LogLines, LogwatchAndWazuhFindWhatTheyLookFor) {
+  const Lines bind(LogFormat::classic, WatchMode::bind, WatchMode::bind);
+  const struct {
+    const char* who;
+    const char* pattern;
+    std::string line;
+  } kCases[] = {
+      {"logwatch",
+       "attackalert: [^ ]+ ?[^ ]* scan from host: [^/]+/[^ ]+ to (TCP|UDP) port: [0-9]+$",
+       kClassic.seen(probe("198.51.100.7", Protocol::udp))[0]},
+      {"logwatch",
+       "attackalert: [^ ]+ ?[^ ]* scan from host: [^/]+/[^ ]+ to (TCP|UDP) port: [0-9]+$",
+       classic(ScanKind::syn)[0]},
+      {"logwatch", "Host [0-9.]+ has been blocked",
+       kClassic.blocked_by_command(host("198.51.100.7"), "x")},
+      {"logwatch", "Host [0-9.]+ has been blocked",
+       kClassic.blocked_natively(host("198.51.100.7"), 1h)},
+      {"logwatch", "Host: [^ ]+ is already blocked",
+       kClassic.judged(probe("198.51.100.7"), Fate::already_blocked)[0]},
+      {"logwatch", "PortSentry is now active", kClassic.active()},
+      {"Wazuh", "^attackalert: Connect from host: [0-9.]+/[^ ]+ to (TCP|UDP) port: [0-9]+$",
+       classic(ScanKind::connect)[0]},
+      {"Wazuh", "Host: [0-9.]+ is already blocked[.] Ignoring$",
+       bind.judged(probe("198.51.100.7"), Fate::already_blocked)[0]},
+  };
+  for (const auto& c : kCases) {
+    regex_t pattern;
+    ASSERT_EQ(regcomp(&pattern, c.pattern, REG_EXTENDED), 0) << c.pattern;
+    EXPECT_EQ(regexec(&pattern, c.line.c_str(), 0, nullptr, 0), 0) << c.who << ": " << c.line;
+    regfree(&pattern);
+  }
+}
+
 // ---- the daemon itself --------------------------------------------------------------------------
 
 TEST(LogLines, TheReadinessLineIsThatOf12) {
