@@ -1,0 +1,112 @@
+// What the monitor remembers across restarts: its bans, in one SQLite file that is nobody else's.
+// A ban that a command made exists nowhere but in that command's tool and here.
+//
+// Two halves, because the monitor seals itself in between. open() needs files, directories and
+// locks; everything after it needs four system calls on two descriptors (kStateFile, kStateLog,
+// policy.cc). The write-ahead log and its index are this process's alone (exclusive locking), so
+// there is no shared memory and no second reader: look at the file with sqlite3(1) while the daemon
+// is stopped.
+//
+// put() and erase() only note what changed; flush() writes all of it in one transaction and returns
+// when the disk has it (synchronous FULL). So the caller decides how many changes share a commit
+// (one commit per 100 ms is what the design wants), and what it has not flushed it has not promised.
+//
+// Not for threads, not for two processes: the file is locked, a second open() fails.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/net_types.h"
+#include "common/result.h"
+
+struct sqlite3;
+
+namespace portsentry::monitor {
+
+// Where open() leaves the file and its log: the numbers that policy.cc knows.
+inline constexpr int kStateFile = 32;
+inline constexpr int kStateLog = 33;
+
+// Who holds a ban, as stored: the numbers never change.
+enum class BanBackend : std::uint8_t { nftables = 1, command = 2 };
+
+struct StoredBan {
+  Source source;
+  Address address;  // the exact host whose probe led here, inside `source`
+  Protocol protocol;
+  Port port;
+  BanBackend backend;
+  std::time_t since;                 // wall clock, seconds since 1970, never negative
+  std::optional<std::time_t> until;  // nothing: without expiry; else not before `since`
+  std::uint32_t offences;            // 1 for the first
+
+  bool operator==(const StoredBan&) const = default;
+};
+
+class Store {
+ public:
+  struct Opened;
+
+  // `directory` exists and is writable for this user; the file in it is kFileName, made with mode
+  // 0600 when missing. `boot_id` is what /proc/sys/kernel/random/boot_id says now. A file that is
+  // damaged, from a newer version or no state of ours is moved aside (kept, with its log) and an
+  // empty one takes its place: Opened::finding says so. Errors: the directory cannot be written, the
+  // disk is full, another process has the file open.
+  static Result<Opened> open(const std::string& directory, const std::string& boot_id);
+  static constexpr char kFileName[] = "state.sqlite3";
+
+  Store(Store&&) noexcept;
+  Store& operator=(Store&&) noexcept;
+  // Closes nothing: a sealed process may not, and the lock ends with it. What was not flushed is
+  // lost.
+  ~Store();
+
+  // Every ban in the file, ordered by nothing in particular. What has been put but not flushed is
+  // not in it. A row that holds impossible values is skipped and counted.
+  struct Loaded {
+    std::vector<StoredBan> bans;
+    std::size_t refused = 0;
+  };
+  Result<Loaded> load();
+
+  // Note a change; the last word on a source counts. No system call.
+  void put(const StoredBan& ban);
+  void erase(const Source& source);
+  [[nodiscard]] std::size_t unflushed() const { return changes_.size() + (mark_boot_ ? 1U : 0U); }
+
+  // One transaction with everything noted. An error ("state: ...: database or disk is full") leaves
+  // file and notes as they were: call again later. Without notes it touches nothing.
+  Result<void> flush();
+
+  // True from the first open() after a boot of this machine until boot_restored() was flushed: what
+  // commands did is gone from the kernel and has to be done again. False for an empty file.
+  [[nodiscard]] bool new_boot() const { return new_boot_; }
+  // All that a new boot asks for was done; noted for the next flush().
+  void boot_restored() { mark_boot_ = new_boot_; }
+
+ private:
+  Store() = default;
+  Result<void> write_changes();
+
+  struct Close;
+  std::unique_ptr<sqlite3, Close> db_;
+  // By source; nothing: to be erased. Ordered, not hashed: attackers choose the keys.
+  std::map<Source, std::optional<StoredBan>> changes_;
+  std::string boot_id_;
+  bool new_boot_ = false;
+  bool mark_boot_ = false;
+};
+
+struct Store::Opened {
+  Store store;
+  std::string finding;  // for the log; empty when all was well
+};
+
+}  // namespace portsentry::monitor
