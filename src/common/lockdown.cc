@@ -203,6 +203,19 @@ void grant(const UniqueFd& ruleset, const LandlockPath& path, std::uint64_t hand
        step);
 }
 
+// landlock_net_port_attr, its rule type and its right are ABI 4.
+constexpr int kRuleNetPort = 2;
+struct NetPortAttributes {
+  std::uint64_t allowed = 0;
+  std::uint64_t port = 0;
+};
+
+void grant_tcp(const UniqueFd& ruleset, std::uint16_t port) {
+  const NetPortAttributes rule{.allowed = kNetConnectTcp, .port = port};
+  must(syscall(SYS_landlock_add_rule, ruleset.get(), kRuleNetPort, &rule, 0U) == 0,
+       "landlock: TCP port " + std::to_string(port));
+}
+
 }  // namespace
 
 void become(unsigned uid, unsigned gid, std::span<const int> keep) {
@@ -244,7 +257,7 @@ void undumpable() {
   if (prctl(PR_GET_DUMPABLE) != 0) fatal("undumpable: the kernel ignored it", kExitPrivilege);
 }
 
-void restrict_files(std::span<const LandlockPath> paths) {
+void restrict_files(std::span<const LandlockPath> paths, std::span<const std::uint16_t> tcp_ports) {
   const long abi = syscall(SYS_landlock_create_ruleset, nullptr, std::size_t{0},
                            LANDLOCK_CREATE_RULESET_VERSION);
   must(abi > 0, "landlock: not offered by this kernel (CONFIG_SECURITY_LANDLOCK, lsm=landlock)");
@@ -255,6 +268,10 @@ void restrict_files(std::span<const LandlockPath> paths) {
   must(static_cast<bool>(ruleset), "landlock: ruleset");
   for (const LandlockPath& path : paths)
     grant(ruleset, path, all.handled_files);
+  if (all.handled_network != 0) {
+    for (const std::uint16_t port : tcp_ports)
+      grant_tcp(ruleset, port);
+  }
   no_new_privileges();
   must(syscall(SYS_landlock_restrict_self, ruleset.get(), 0U) == 0, "landlock: restrict");
 

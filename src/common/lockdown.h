@@ -2,6 +2,7 @@
 // there is no half-locked state, and no switch that turns one off.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,8 +36,11 @@ void die_with(int parent);
 // Not dumpable (no core, /proc/self owned by root, no ptrace by the same user), no core file.
 void undumpable();
 
-// Landlock: nothing of the file system is reachable any more, except `paths`.
-void restrict_files(std::span<const LandlockPath> paths);
+// Landlock: nothing of the file system is reachable any more, except `paths`; no TCP connection can
+// be made any more, except to `tcp_ports` of whatever host (kernels before 6.7 cannot restrict
+// that).
+void restrict_files(std::span<const LandlockPath> paths,
+                    std::span<const std::uint16_t> tcp_ports = {});
 
 // Drops every capability from every set (or all but `keep` from permitted and effective), sets
 // no_new_privs, then tries to take capabilities and root back and ends the process if that works.

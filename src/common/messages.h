@@ -337,4 +337,32 @@ struct StatusReply {
 };
 using ControlReply = std::variant<StatusReply>;
 
+// ---- Channel R, monitor -> resolver -------------------------------------------------------------
+
+// Which name goes with this address? Answered by one HostName with the same id, in the order of
+// asking.
+struct Resolve {
+  std::uint64_t id;  // chosen by the monitor, never 0
+  Address address;
+};
+using MonitorToResolver = std::variant<Resolve>;
+
+// ---- Channel R, resolver -> monitor -------------------------------------------------------------
+
+// What the owner of the address says its name is: text to show to people, never to judge by.
+struct HostName {
+  std::uint64_t id;
+  // At most kMaxHostName bytes: [A-Za-z0-9.-], every other byte as \DDD (three decimal digits,
+  // RFC 1035 5.1). Empty: there is none, or none came in time.
+  std::string text;
+};
+inline constexpr std::size_t kMaxHostName = 253;  // RFC 1035 3.1, as text
+
+// The bytes of a host name that stand for themselves: RFC 952, RFC 1123 2.1.
+[[nodiscard]] constexpr bool is_host_name_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '-';
+}
+using ResolverToMonitor = std::variant<HostName>;
+
 }  // namespace portsentry

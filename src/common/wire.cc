@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "control.pb.h"
 #include "enforcer.pb.h"
+#include "resolver.pb.h"
 #include "sensor.pb.h"
 #include "types.pb.h"
 
@@ -721,6 +722,74 @@ static std::optional<ControlReply> understand_control_reply(Bytes bytes, unsigne
 
 std::optional<ControlReply> decode_control_reply(Bytes bytes, unsigned descriptors) {
   return exactly(understand_control_reply(bytes, descriptors), bytes);
+}
+
+// ---- channel R ----------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const MonitorToResolver& message) {
+  pb::ToResolver out;
+  std::visit(overloaded{[&](const Resolve& m) {
+               out.mutable_resolve()->set_id(m.id);
+               put(m.address, out.mutable_resolve()->mutable_address());
+             }},
+             message);
+  return serialise(out);
+}
+
+static std::optional<MonitorToResolver> understand_monitor_to_resolver(Bytes bytes,
+                                                                       unsigned descriptors) {
+  const auto in = parse<pb::ToResolver>(bytes);
+  if (!in || descriptors != 0 || in->verb_case() != pb::ToResolver::kResolve) return std::nullopt;
+  const auto address = get(in->resolve().address());
+  if (in->resolve().id() == 0 || !address) return std::nullopt;
+  return Resolve{in->resolve().id(), *address};
+}
+
+std::optional<MonitorToResolver> decode_monitor_to_resolver(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_monitor_to_resolver(bytes, descriptors), bytes);
+}
+
+std::vector<std::byte> encode(const ResolverToMonitor& message) {
+  pb::FromResolver out;
+  std::visit(overloaded{[&](const HostName& m) {
+               out.mutable_host_name()->set_id(m.id);
+               out.mutable_host_name()->set_text(m.text);
+             }},
+             message);
+  return serialise(out);
+}
+
+// Letters, digits, dots, hyphens, and \DDD for a byte that is none of these: what goes into the log
+// can neither end a line nor move a terminal's cursor, and has one spelling.
+static bool is_escaped_name(std::string_view text) {
+  if (text.size() > kMaxHostName) return false;
+  while (!text.empty()) {
+    if (is_host_name_byte(text.front())) {
+      text.remove_prefix(1);
+      continue;
+    }
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (text.size() < 4 || text[0] != '\\' || !digit(text[1]) || !digit(text[2]) || !digit(text[3]))
+      return false;
+    const int byte = (text[1] - '0') * 100 + (text[2] - '0') * 10 + (text[3] - '0');
+    if (byte > 255 || (byte < 128 && is_host_name_byte(static_cast<char>(byte)))) return false;
+    text.remove_prefix(4);
+  }
+  return true;
+}
+
+static std::optional<ResolverToMonitor> understand_resolver_to_monitor(Bytes bytes,
+                                                                       unsigned descriptors) {
+  const auto in = parse<pb::FromResolver>(bytes);
+  if (!in || descriptors != 0 || in->verb_case() != pb::FromResolver::kHostName)
+    return std::nullopt;
+  const auto& m = in->host_name();
+  if (m.id() == 0 || !is_escaped_name(m.text())) return std::nullopt;
+  return HostName{m.id(), m.text()};
+}
+
+std::optional<ResolverToMonitor> decode_resolver_to_monitor(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_resolver_to_monitor(bytes, descriptors), bytes);
 }
 
 }  // namespace portsentry

@@ -19,6 +19,8 @@ std::vector<std::byte> encode(const MonitorToSensor& message);
 std::vector<std::byte> encode(const SensorToMonitor& message);
 std::vector<std::byte> encode(const ControlRequest& message);
 std::vector<std::byte> encode(const ControlReply& message);
+std::vector<std::byte> encode(const MonitorToResolver& message);
+std::vector<std::byte> encode(const ResolverToMonitor& message);
 
 // `descriptors` is how many came with the message (0 or 1); a verb that expects another number is
 // refused.
@@ -28,5 +30,7 @@ std::optional<MonitorToSensor> decode_monitor_to_sensor(Bytes bytes, unsigned de
 std::optional<SensorToMonitor> decode_sensor_to_monitor(Bytes bytes, unsigned descriptors);
 std::optional<ControlRequest> decode_control_request(Bytes bytes, unsigned descriptors);
 std::optional<ControlReply> decode_control_reply(Bytes bytes, unsigned descriptors);
+std::optional<MonitorToResolver> decode_monitor_to_resolver(Bytes bytes, unsigned descriptors);
+std::optional<ResolverToMonitor> decode_resolver_to_monitor(Bytes bytes, unsigned descriptors);
 
 }  // namespace portsentry

@@ -172,6 +172,8 @@ void Launcher::child_ended(RoleId id, int status) {
     case RoleId::sensor:
     case RoleId::nft:
       return tell(event);  // the monitor logs the one, the enforcer acts on the other
+    case RoleId::resolver:
+      return;  // log lines go without names
     case RoleId::monitor:
     case RoleId::enforcer:
       break;

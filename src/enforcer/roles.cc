@@ -36,8 +36,15 @@ constexpr std::array kRoles{
     Role{RoleId::sensor, "portsentry-sensor", "portsentry-sensor", "portsentry-sensor",
          kSensorCapabilities, false},
     Role{RoleId::nft, "nft", "nft", "root", kNftCapabilities, false},
+    Role{RoleId::resolver,
+         "portsentry-resolver",
+         "portsentry-resolver",
+         "portsentry-resolver",
+         {},
+         false},
 };
 static_assert(kRoles[static_cast<std::size_t>(RoleId::nft)].id == RoleId::nft &&
+              kRoles[static_cast<std::size_t>(RoleId::resolver)].id == RoleId::resolver &&
               kRoles[static_cast<std::size_t>(RoleId::sensor)].id == RoleId::sensor);
 
 // A fixed search list, not $PATH: which program root runs is not for the environment to say.

@@ -16,7 +16,7 @@
 
 namespace portsentry::enforcer {
 
-enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft };
+enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft, resolver };
 
 struct Role {
   RoleId id;

@@ -327,5 +327,46 @@ TEST(Wire, StatusTextCannotCarryControlCharacters) {
       encode(ControlReply(StatusReply{.firewall = "x", .counters = {{"", 1}}})), 0));
 }
 
+TEST(Wire, EveryVerbOfChannelRSurvivesTheTrip) {
+  for (const char* address : {"192.0.2.9", "2001:db8::7"})
+    round_trip(MonitorToResolver(Resolve{~0ULL, addr(address)}), decode_monitor_to_resolver);
+  for (const std::string& text : {std::string(), std::string("gate.example-7.ORG."),
+                                  std::string("\\000\\032\\255"), std::string(kMaxHostName, 'a')}) {
+    round_trip(ResolverToMonitor(HostName{1, text}), decode_resolver_to_monitor);
+  }
+}
+
+TEST(Wire, AQuestionWithoutAnIdOrAnAddressIsRefused) {
+  const Raw address = block(2, block(1, raw(std::string("\xc0\x00\x02\x09", 4))));
+  ASSERT_TRUE(decode_monitor_to_resolver(block(1, join({number(1, 7), address})), 0));
+  EXPECT_FALSE(decode_monitor_to_resolver(block(1, join({number(1, 7), address})), 1));
+  EXPECT_FALSE(decode_monitor_to_resolver(block(1, address), 0));
+  EXPECT_FALSE(decode_monitor_to_resolver(block(1, number(1, 7)), 0));
+  EXPECT_FALSE(decode_monitor_to_resolver(
+      block(1, join({number(1, 7), block(2, block(1, raw("12345")))})), 0));
+  EXPECT_FALSE(decode_monitor_to_resolver(block(2, join({number(1, 7), address})), 0));
+  EXPECT_FALSE(decode_monitor_to_resolver(raw(""), 0));
+}
+
+// A captured resolver, or a name server that found a way around its escaping.
+TEST(Wire, AHostNameThatCouldForgeALogLineIsRefused) {
+  const auto accepted = [](std::string_view text) {
+    return decode_resolver_to_monitor(block(1, join({number(1, 7), block(2, raw(text))})), 0)
+        .has_value();
+  };
+  ASSERT_TRUE(accepted("a.example"));
+  ASSERT_TRUE(accepted("a\\010b"));
+  for (const std::string_view bad :
+       {"a\nb", "a b", "\x1b[2J", "a/b", "a_b", "a\"", "\\", "\\01", "a\\0", "\\1a0", "\\256",
+        "\\999", "\\097", "\\045", "\\\\", "\xff", "$(x)"}) {
+    EXPECT_FALSE(accepted(bad)) << bad;
+  }
+  EXPECT_FALSE(accepted(std::string_view("\0", 1)));
+  EXPECT_TRUE(accepted(std::string(kMaxHostName, 'a')));
+  EXPECT_FALSE(accepted(std::string(kMaxHostName + 1, 'a')));
+  EXPECT_FALSE(decode_resolver_to_monitor(block(1, block(2, raw("a"))), 0));
+  EXPECT_FALSE(decode_resolver_to_monitor(block(1, number(1, 7)), 1));
+}
+
 }  // namespace
 }  // namespace portsentry

@@ -156,12 +156,14 @@ TEST_F(Roles, TheSensorIsBornAsItsUserWithExactlyItsTwoCapabilities) {
   EXPECT_EQ(sensor.status("NoNewPrivs"), "1");
 }
 
-TEST_F(Roles, TheMonitorIsBornWithoutAnyCapability) {
-  const Born monitor(plan(RoleId::monitor, kNobody));
-  ASSERT_TRUE(monitor.lives());
-  for (const char* set : {"CapPrm", "CapEff", "CapAmb", "CapInh", "CapBnd"})
-    EXPECT_EQ(monitor.capabilities(set), 0U) << set;
-  EXPECT_EQ(monitor.status("Uid"), "65534\t65534\t65534\t65534");
+TEST_F(Roles, MonitorAndResolverAreBornWithoutAnyCapability) {
+  for (const RoleId id : {RoleId::monitor, RoleId::resolver}) {
+    const Born child(plan(id, kNobody));
+    ASSERT_TRUE(child.lives()) << role(id).title;
+    for (const char* set : {"CapPrm", "CapEff", "CapAmb", "CapInh", "CapBnd"})
+      EXPECT_EQ(child.capabilities(set), 0U) << role(id).title << " " << set;
+    EXPECT_EQ(child.status("Uid"), "65534\t65534\t65534\t65534");
+  }
 }
 
 TEST_F(Roles, EnforcerAndNftStayRootAndCanNeverHaveMoreThanNetAdmin) {
@@ -268,7 +270,8 @@ TEST_F(Roles, AMissingUserIsNamedWithTheCommandThatMakesIt) {
 TEST_F(Roles, TheLauncherKeepsWhateverItHandsOut) {
   const auto kept = launcher_capabilities();
   const std::set<int> own(kept.begin(), kept.end());
-  for (const RoleId id : {RoleId::enforcer, RoleId::monitor, RoleId::sensor, RoleId::nft}) {
+  for (const RoleId id :
+       {RoleId::enforcer, RoleId::monitor, RoleId::sensor, RoleId::nft, RoleId::resolver}) {
     for (const int capability : role(id).capabilities)
       EXPECT_TRUE(own.contains(capability)) << role(id).title << " " << capability;
   }

@@ -45,6 +45,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 5:
       check(decode_control_reply(bytes, descriptors), bytes);
       break;
+    case 6:
+      check(decode_monitor_to_resolver(bytes, descriptors), bytes);
+      break;
+    case 7:
+      check(decode_resolver_to_monitor(bytes, descriptors), bytes);
+      break;
     default:
       break;
   }

@@ -40,8 +40,8 @@ CONF = pathlib.Path("/etc/portsentry/portsentry.conf")
 IGNORE = pathlib.Path("/etc/portsentry/portsentry.ignore")
 STATE = pathlib.Path("/var/lib/portsentry")
 CONTROL = pathlib.Path("/run/portsentry/control.sock")
-BINARIES = ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentryctl")
-USERS = {"portsentry": 64801, "portsentry-sensor": 64802}
+BINARIES = ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentryctl")
+USERS = {"portsentry": 64801, "portsentry-sensor": 64802, "portsentry-resolver": 64803}
 
 # A sanitizer build is slower; promises about time are stretched for it and for it alone.
 PATIENCE = float(os.environ.get("PORTSENTRY_PATIENCE", "1"))
@@ -400,19 +400,19 @@ class Daemon:
         return found
 
     def roles(self):
-        """launcher, enforcer, monitor, sensor -> pid; waits until there is one of each."""
+        """launcher, enforcer, monitor, sensor, and resolver if there is one -> pid; waits for one of each."""
         roles = {}
 
         def complete():
             roles.clear()
             roles["launcher"] = self.pid
             for pid, binary in self.family().items():
-                role = {"portsentry-monitor": "monitor", "portsentry-sensor": "sensor"}.get(binary, "enforcer")
+                role = binary.removeprefix("portsentry-") if binary.startswith("portsentry-") else "enforcer"
                 if pid != self.pid:
                     if role in roles:
                         return False
                     roles[role] = pid
-            return len(roles) == 4
+            return {"launcher", "enforcer", "monitor", "sensor"} <= roles.keys()
 
         await_true(complete, "one launcher, enforcer, monitor and sensor")
         return roles

@@ -116,8 +116,8 @@ def main():
         print("integration tests make network namespaces, which needs root: run them with sudo", file=sys.stderr)
         return 77
     build = pathlib.Path(arguments.build).resolve()
-    missing = [name for name in ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentryctl")
-               if not (build / name).is_file()]
+    missing = [name for name in ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver",
+                                 "portsentryctl") if not (build / name).is_file()]
     if missing or not tests:
         print(f"nothing to run: {', '.join(missing) + ' missing in ' + str(build) if missing else 'no such test'}",
               file=sys.stderr)

@@ -85,6 +85,7 @@ TEST_P(EveryPolicy, IgnoresTheUpperHalfOfAnIntAsTheKernelDoes) {
 TEST_P(EveryPolicy, KillsWhatIsForbidden) {
   for (const auto& forbidden : kForbidden) {
     SCOPED_TRACE(forbidden.name);
+    if (forbidden.except == GetParam()->process) continue;
 #if defined(PORTSENTRY_SANITIZED) && defined(SYS_open)
     if (forbidden.number == SYS_open) continue;  // refused without killing: sanitizer_rows.h
 #endif
@@ -100,6 +101,7 @@ TEST_P(EveryPolicy, KillsCallsThatDoNotExistYet) {
 
 TEST_P(EveryPolicy, AnswersEnosysToWhatLibcProbes) {
   for (const auto& row : GetParam()->answered_enosys) {
+    if (allows_somehow(*GetParam(), row.number)) continue;
     EXPECT_LIVES(*GetParam(),
                  REQUIRE(syscall(row.number, 0, 0, 0, 0, 0, 0) == -1 && errno == ENOSYS));
   }

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <csignal>
+#include <string_view>
 
 namespace portsentry::sandbox {
 
@@ -20,6 +21,8 @@ struct ForbiddenCall {
   std::array<long, 6> arguments{};
   // The same call stands in some table, with a condition that these arguments break.
   bool allowed_with_other_arguments = false;
+  // The process whose job it is, and which may.
+  std::string_view except = {};
 };
 
 inline constexpr long kNowhere = -1;  // a descriptor that is none
@@ -62,7 +65,9 @@ inline constexpr auto kForbidden = std::to_array<ForbiddenCall>({
 #ifdef SYS_open
     {"open", SYS_open},
 #endif
-    {"openat", SYS_openat, {AT_FDCWD}},
+    {"openat", SYS_openat, {AT_FDCWD}, true, "resolver"},
+    {"openat to write", SYS_openat, {AT_FDCWD, 0, O_WRONLY}, true},
+    {"openat to create", SYS_openat, {AT_FDCWD, 0, O_RDONLY | O_CREAT}, true},
     {"openat2", SYS_openat2, {kNowhere}},
     {"open_by_handle_at", SYS_open_by_handle_at, {kNowhere}},
     {"unlinkat", SYS_unlinkat, {kNowhere}},
@@ -81,20 +86,24 @@ inline constexpr auto kForbidden = std::to_array<ForbiddenCall>({
     {"getdents64", SYS_getdents64, {kNowhere}},
     {"pwrite64", SYS_pwrite64, {kNowhere}},
     {"pwritev", SYS_pwritev, {kNowhere}},
-    {"writev", SYS_writev, {kNowhere}},
+    {"writev", SYS_writev, {kNowhere}, false, "resolver"},
     {"sendfile", SYS_sendfile, {kNowhere, kNowhere}},
     {"splice", SYS_splice, {kNowhere, 0, kNowhere}},
-    {"ioctl", SYS_ioctl, {kNowhere}},
+    {"ioctl", SYS_ioctl, {kNowhere}, true},
     {"fcntl F_DUPFD", SYS_fcntl, {kNowhere, F_DUPFD, 0}},
     {"fcntl F_SETFL", SYS_fcntl, {kNowhere, F_SETFL, 0}},
     {"fcntl F_SETOWN", SYS_fcntl, {kNowhere, F_SETOWN, 0}},
     // New descriptors.
-    {"socket", SYS_socket, {AF_INET, SOCK_STREAM}},
+    {"socket", SYS_socket, {AF_INET, SOCK_STREAM}, true},
+    {"socket of the Unix family", SYS_socket, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}, true},
+    {"socket for packets", SYS_socket, {AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC}, true},
+    {"socket for netlink", SYS_socket, {AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC}, true},
+    {"raw socket", SYS_socket, {AF_INET, SOCK_RAW | SOCK_CLOEXEC}, true},
     {"socketpair", SYS_socketpair, {AF_UNIX, SOCK_STREAM}},
-    {"connect", SYS_connect, {kNowhere}},
+    {"connect", SYS_connect, {kNowhere}, false, "resolver"},
     {"bind", SYS_bind, {kNowhere}},
     {"listen", SYS_listen, {kNowhere}},
-    {"setsockopt", SYS_setsockopt, {kNowhere}},
+    {"setsockopt", SYS_setsockopt, {kNowhere}, true},
     {"dup", SYS_dup, {kNowhere}},
     {"dup3 onto the log", SYS_dup3, {0, 1, 0}, true},
     {"pipe2", SYS_pipe2},

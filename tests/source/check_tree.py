@@ -9,7 +9,7 @@ import re
 import sys
 
 # Each side of the boundary may include itself and common/; common/ knows nobody.
-SIDES = ("enforcer", "monitor", "sensor", "ctl")
+SIDES = ("enforcer", "monitor", "sensor", "resolver", "ctl")
 
 # Files without a test of their own name: programs that read aloud, and tables and glue that the tests of
 # whole processes hold (tests/sandbox, tests/integration).
@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
     "enforcer/serve.cc": "integration/test_processes.py",
+    "resolver/lookup.cc": "integration/test_resolver.py",  # needs a name server
     "sensor/serve.cc": "integration/test_processes.py",
 }
 
