@@ -1,5 +1,6 @@
 #include "monitor/policy.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "common/policy_rows.h"
@@ -7,11 +8,12 @@
 namespace portsentry::monitor {
 namespace {
 
-// Descriptors: 1 log, 2 stderr, 3 channel A, 6 history, 7 blocked file, 8 control socket,
-// 9 rtnetlink, 10 channel B, 11 signalfd; the accepted control connections wherever the kernel puts
-// them. read(2) is for 11 alone: 1 and 2 may be the administrator's terminal, and what is typed
-// there is nobody's business. fcntl(2) is absent on purpose: F_SETFL would let a captured monitor
-// take O_APPEND off the history and rewrite what it has already told.
+// Descriptors: 1 log, 2 stderr, 3 channel A, 6 history, 7 blocked file, 8 control socket, 9
+// rtnetlink, 10 channel B, 11 signalfd, 32 and 33 the state; the accepted control connections
+// wherever the kernel puts them. read(2) is for 11 alone: 1 and 2 may be the administrator's
+// terminal, and what is typed there is nobody's business. fcntl(2) has one command on one
+// descriptor: F_SETFL would let a captured monitor take O_APPEND off the history and rewrite what
+// it has already told.
 // A row stays a row:
 // clang-format off
 constexpr auto kAllowed = std::to_array<SyscallRow>({
@@ -41,6 +43,20 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(write), "write", "history, opened for appending", {on_descriptor(6)}},
     {SCMP_SYS(write), "write", "the blocked file", {on_descriptor(7)}},
     {SCMP_SYS(ftruncate), "ftruncate", "the blocked file is written anew", {on_descriptor(7)}},
+
+    // The state file (32) and its log (33), which SQLite opened before the seal (store.h).
+    {SCMP_SYS(pread64), "pread64", "state: pages of the file", {on_descriptor(32)}},
+    {SCMP_SYS(pread64), "pread64", "state: pages that are still in the log", {on_descriptor(33)}},
+    {SCMP_SYS(pwrite64), "pwrite64", "state: pages go from the log to the file", {on_descriptor(32)}},
+    {SCMP_SYS(pwrite64), "pwrite64", "state: a transaction is appended to the log", {on_descriptor(33)}},
+    {SCMP_SYS(fdatasync), "fdatasync", "state: before the log is begun anew", {on_descriptor(32)}},
+    {SCMP_SYS(fdatasync), "fdatasync", "state: a transaction is on the disk", {on_descriptor(33)}},
+    {SCMP_SYS(lseek), "lseek", "state: how large the file is", {on_descriptor(32)}},
+    {SCMP_SYS(lseek), "lseek", "state: how large the log is", {on_descriptor(33)}},
+    {SCMP_SYS(ftruncate), "ftruncate", "state: the file gives back what it does not need", {on_descriptor(32)}},
+    {SCMP_SYS(ftruncate), "ftruncate", "state: the log after a large transaction", {on_descriptor(33)}},
+    {SCMP_SYS(fcntl), "fcntl", "state: its lock is given back at the end",
+     {on_descriptor(32), argument_is(1, F_SETLK)}},
 
     // Memory, never executable and never a file's.
     {SCMP_SYS(brk), "brk", "malloc"},

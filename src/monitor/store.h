@@ -2,7 +2,7 @@
 // A ban that a command made exists nowhere but in that command's tool and here.
 //
 // Two halves, because the monitor seals itself in between. open() needs files, directories and
-// locks; everything after it needs four system calls on two descriptors (kStateFile, kStateLog,
+// locks; everything after it needs six system calls on two descriptors (kStateFile, kStateLog,
 // policy.cc). The write-ahead log and its index are this process's alone (exclusive locking), so
 // there is no shared memory and no second reader: look at the file with sqlite3(1) while the daemon
 // is stopped.
@@ -57,15 +57,16 @@ class Store {
   // `directory` exists and is writable for this user; the file in it is kFileName, made with mode
   // 0600 when missing. `boot_id` is what /proc/sys/kernel/random/boot_id says now. A file that is
   // damaged, from a newer version or no state of ours is moved aside (kept, with its log) and an
-  // empty one takes its place: Opened::finding says so. Errors: the directory cannot be written, the
-  // disk is full, another process has the file open.
+  // empty one takes its place: Opened::finding says so. It also says when the disk is full: what the
+  // file holds can be loaded all the same, and flush() fails until there is room. Errors: the
+  // directory cannot be written, there is no room for a first file, another process has the file
+  // open, descriptors 32 and 33 are taken.
   static Result<Opened> open(const std::string& directory, const std::string& boot_id);
   static constexpr char kFileName[] = "state.sqlite3";
 
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
-  // Closes nothing: a sealed process may not, and the lock ends with it. What was not flushed is
-  // lost.
+  // What was not flushed is lost. Works sealed; the log is kept for the next open().
   ~Store();
 
   // Every ban in the file, ordered by nothing in particular. What has been put but not flushed is
@@ -93,9 +94,12 @@ class Store {
 
  private:
   Store() = default;
+  Result<void> connect(const std::string& path);
   Result<void> write_changes();
 
-  struct Close;
+  struct Close {
+    void operator()(sqlite3* db) const;
+  };
   std::unique_ptr<sqlite3, Close> db_;
   // By source; nothing: to be erased. Ordered, not hashed: attackers choose the keys.
   std::map<Source, std::optional<StoredBan>> changes_;
@@ -103,6 +107,9 @@ class Store {
   bool new_boot_ = false;
   bool mark_boot_ = false;
 };
+
+// /proc/sys/kernel/random/boot_id, before the seal.
+Result<std::string> current_boot_id();
 
 struct Store::Opened {
   Store store;

@@ -172,6 +172,40 @@ TEST(MonitorPolicy, CannotRewriteWhatItsHistoryAlreadyTold) {
   EXPECT_EQ(with_history([] { dup3(1, 6, 0); }), kDiedByFilter);
 }
 
+TEST(MonitorPolicy, WritesItsStateOnItsTwoDescriptorsOnly) {
+  const auto with_state = [](auto body) {
+    return run([body] {
+      place(memfd_create("state", 0), 32);
+      place(memfd_create("log", 0), 33);
+      place(memfd_create("other", 0), 34);
+      REQUIRE(install(monitor::kPolicy).has_value());
+      body();
+    });
+  };
+  const auto ended = with_state([] {
+    for (const int fd : {32, 33}) {
+      std::array<char, 4> page{};
+      REQUIRE(pwrite(fd, "page", 4, 4096) == 4);
+      REQUIRE(pread(fd, page.data(), page.size(), 4096) == 4);
+      REQUIRE(fdatasync(fd) == 0);
+      REQUIRE(lseek(fd, 0, SEEK_END) == 4100);
+      REQUIRE(ftruncate(fd, 4096) == 0);
+    }
+    struct flock all {};
+    all.l_type = F_UNLCK;
+    REQUIRE(fcntl(32, F_SETLK, &all) == 0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+  char byte{};
+  EXPECT_EQ(with_state([&] { static_cast<void>(!pread(34, &byte, 1, 0)); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { static_cast<void>(!pwrite(34, "x", 1, 0)); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { fdatasync(34); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { static_cast<void>(!ftruncate(34, 0)); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { fcntl(32, F_SETFL, 0); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { fcntl(33, F_SETLK, nullptr); }).how, kDiedByFilter);
+  EXPECT_EQ(with_state([] { dup3(34, 32, 0); }).how, kDiedByFilter);
+}
+
 TEST(MonitorPolicy, SendsOnlyToConnectedPeersAndNeverADescriptor) {
   const auto ended = [](auto body) {
     return run([body] {
