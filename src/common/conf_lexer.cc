@@ -16,7 +16,7 @@ constexpr bool is_key_char(char c) {
 }
 
 constexpr bool is_control(char c) {
-  return (c >= 0 && c < 0x20) || c == 0x7f;
+  return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f;
 }
 
 std::string_view without_leading(std::string_view text, std::string_view chars) {
@@ -35,7 +35,8 @@ std::string_view meant_value(std::string_view text) {
       break;
     }
   }
-  constexpr std::string_view kAround = " \t'\"";
+  // With the bytes of the quotes that word processors set (U+2018 to U+201E).
+  constexpr std::string_view kAround = " \t'\"\xe2\x80\x98\x99\x9a\x9c\x9d\x9e";
   return without_trailing(without_leading(text, kAround), kAround);
 }
 
@@ -78,6 +79,8 @@ class Lexer {
       error(line, {}, "the line is longer than " + std::to_string(kMaxConfLine) + " bytes");
       return;
     }
+    const ConfQuirks quirks{.indented = content.find_first_of(kBlanks) == 0,
+                            .long_line = content.size() > kMaxOldConfLine};
     content = without_leading(content, kBlanks);
     if (content.empty() || content.front() == '#') return;
 
@@ -90,7 +93,8 @@ class Lexer {
       error(line, {}, "expected KEY=\"value\" or a # comment, found " + in_quotes(content));
       return;
     }
-    if (!equals) {
+    // 1.2 took a blank for the '='; without even that nobody ever read such a line.
+    if (!equals && content[key.size()] == '"') {
       error(line, key, "no '=' between key and value: write " + spelling(key, meant_value(rest)));
       return;
     }
@@ -105,19 +109,23 @@ class Lexer {
             "the closing double quote is missing: write " + spelling(key, meant_value(rest)));
       return;
     }
-    lex_value(key, rest.substr(0, closing), without_leading(rest.substr(closing + 1), kBlanks),
-              line);
+    if (!equals) {
+      add(Severity::warning, line, key,
+          "no '=' between key and value: read as if there were one, as in 1.2 (2.x refused the "
+          "file)");
+    }
+    lex_value({key, rest.substr(0, closing), line, quirks},
+              without_leading(rest.substr(closing + 1), kBlanks));
   }
 
-  void lex_value(std::string_view key, std::string_view value, std::string_view after,
-                 unsigned line) {
-    const auto control = std::find_if(value.begin(), value.end(), is_control);
-    if (control != value.end()) {
-      error(line, key,
-            *control == '\t' ? "the value holds a tab: use spaces"
-                             : "the value holds a control byte: " + in_quotes(value));
+  void lex_value(ConfEntry found, std::string_view after) {
+    const auto [key, value, line, quirks] = found;
+    if (has_control_byte(value)) {
+      error(line, key, "the value holds a control byte: " + in_quotes(value));
       return;
     }
+    constexpr auto cuts = [](char c) { return c < 0x20 || c > 0x7e; };
+    found.quirks.cut_value = std::any_of(value.begin(), value.end(), cuts);
     if (!after.empty() && after.front() != '#') {
       add(Severity::warning, line, key,
           "what follows the value is ignored: " + in_quotes(without_trailing(after, kBlanks)) +
@@ -127,7 +135,7 @@ class Lexer {
     }
     const auto [known, is_new] = index_.try_emplace(key, out_.entries.size());
     if (is_new) {
-      out_.entries.push_back({key, value, line});
+      out_.entries.push_back(found);
       return;
     }
     ConfEntry& entry = out_.entries.at(known->second);
@@ -135,7 +143,7 @@ class Lexer {
         "stands on line " + std::to_string(entry.line) + " and again on line " +
             std::to_string(line) +
             ": the last one counts, as in PortSentry 2 (1.2 took the first)");
-    entry = {key, value, line};
+    entry = found;
   }
 
   void error(unsigned line, std::string_view key, std::string text) {
@@ -156,6 +164,10 @@ class Lexer {
 };
 
 }  // namespace
+
+bool has_control_byte(std::string_view value) {
+  return std::any_of(value.begin(), value.end(), is_control);
+}
 
 ConfLexing lex_conf(std::string_view text, std::string_view file) {
   return Lexer(file).lex(text);

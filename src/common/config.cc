@@ -6,23 +6,40 @@
 #include <utility>
 
 #include "common/conf_lexer.h"
+#include "common/config_checks.h"
 #include "common/config_values.h"
 #include "common/messages.h"
+#include "common/watch.h"
 
 namespace portsentry {
 namespace {
 
 constexpr std::uint32_t kMinSources = 16;
-constexpr std::string_view kCommand = "command";
+constexpr std::size_t kMaxOldPorts = 64;      // of one list, in 1.2
+constexpr std::uint32_t kMaxOldTrigger = 50;  // in 1.2
+
+constexpr std::array<std::pair<std::string_view, LogFacility>, 13> kFacilities{{
+    {"local0", LogFacility::local0},
+    {"local1", LogFacility::local1},
+    {"local2", LogFacility::local2},
+    {"local3", LogFacility::local3},
+    {"local4", LogFacility::local4},
+    {"local5", LogFacility::local5},
+    {"local6", LogFacility::local6},
+    {"local7", LogFacility::local7},
+    {"daemon", LogFacility::daemon},
+    {"auth", LogFacility::auth},
+    {"authpriv", LogFacility::authpriv},
+    {"user", LogFacility::user},
+    {"none", LogFacility::none},
+}};
 
 // Turns entries into a Config. Each read_*() is one type of value; which key has which type, and
 // where it is stored, is the table below.
 class Reader {
  public:
-  Reader(std::string_view file, ConfLexing lexing)
-      : file_(file), entries_(std::move(lexing.entries)) {
-    out_.findings = std::move(lexing.findings);
-  }
+  // `overrides` must outlive this: entries are views into them.
+  Reader(std::string_view file, ConfLexing lexing, std::span<const ConfigOverride> overrides);
 
   ConfigReading read();
 
@@ -34,6 +51,15 @@ class Reader {
     into = list->ports;
     if (list->has_empty_items) {
       warn(entry, "there is nothing between two commas, or beside one: is a port missing?");
+    }
+    if (written_for_us_) return;
+    if (list->has_ranges) {
+      warn(entry,
+           "a range means all of its ports, as in PortSentry 2 (1.2 took the first port only)");
+    }
+    if (list->items > kMaxOldPorts) {
+      warn(entry, "all " + std::to_string(list->items) +
+                      " items count, as in PortSentry 2 (1.2 took the first 64)");
     }
   }
 
@@ -54,32 +80,109 @@ class Reader {
     store(entry, parse_interfaces(entry.value), config().interfaces);
   }
 
+  void read_switch(const ConfEntry& entry, bool& into) {
+    store(entry, parse_switch(entry.value), into);
+  }
+
+  void read_old_switch(const ConfEntry& entry, bool& into) {
+    const auto found = parse_old_switch(entry.value);
+    if (!found) return error(entry, found.error().what);
+    into = found->on;
+    if (!found->unusual) return;
+    warn(entry, "found " + in_quotes(entry.value) + ", read as " + (into ? "1 (on)" : "0 (off)") +
+                    " as in 1.2 (2.x refused the file)");
+  }
+
+  void read_mode(const ConfEntry& entry, Protocol protocol, WatchMode& into) {
+    constexpr std::array kModes{WatchMode::none, WatchMode::bind, WatchMode::stealth,
+                                WatchMode::advanced};
+    // The empty word is written as such in the list of what was expected.
+    std::vector<std::string_view> words{"\"\""};
+    for (const WatchMode mode : {WatchMode::bind, WatchMode::stealth, WatchMode::advanced})
+      words.push_back(mode_word(protocol, mode));
+    if (entry.value.find_first_not_of(" \t") == std::string_view::npos) {
+      into = WatchMode::none;
+      return;
+    }
+    const auto word = parse_word(entry.value, words);
+    if (!word) return error(entry, word.error().what);
+    into = kModes.at(*word);
+  }
+
+  // 1.2 took every other value for 0, and so nobody may be banned because of one.
   void read_block(const ConfEntry& entry, BlockMode& into) {
     constexpr std::array kModes{BlockMode::observe, BlockMode::ban, BlockMode::command_only};
     const auto mode = parse_number(entry.value, 0, 2);
-    if (!mode) {
-      return error(entry, "found " + in_quotes(entry.value) +
-                              ", expected 0 (log only), 1 (ban) or 2 (run commands only)");
+    into = mode ? kModes.at(*mode) : BlockMode::observe;
+    if (mode) return;
+    add(Severity::warning, entry,
+        "found " + in_quotes(entry.value) +
+            ", expected 0 (log only), 1 (ban) or 2 (run commands only): nobody is banned, as in "
+            "1.2 (2.x refused the file)",
+        true);
+  }
+
+  void read_trigger(const ConfEntry& entry) {
+    std::uint32_t& trigger = config().scan_trigger;
+    if (entry.value.empty()) {
+      trigger = 1;
+      return warn(entry, "found '', read as 0 as in 1.2 (2.x refused the file)");
     }
-    into = kModes.at(*mode);
-    if (into == BlockMode::command_only) {
-      warn(entry, "this version runs no commands: 2 only logs, like 0");
+    read_number(entry, 0, kMaxTrigger, trigger);
+    // 0 is 1.2's word for "at once", which is the first hit.
+    trigger = std::max(trigger, 1U);
+    if (trigger <= kMaxOldTrigger || written_for_us_) return;
+    warn(entry, "waits for " + std::to_string(trigger) +
+                    " ports, as PortSentry 2 for as many packets (1.2 took everything above 50 for "
+                    "0)");
+  }
+
+  void read_banner(const ConfEntry& entry) {
+    if (entry.value.size() > kMaxBanner) {
+      return error(entry, "the banner has " + std::to_string(entry.value.size()) +
+                              " bytes, expected at most " + std::to_string(kMaxBanner));
     }
+    config().port_banner = entry.value;
+  }
+
+  // Judged where it is run: what a command may be is for the launcher's templates to say.
+  void read_command(const ConfEntry& entry, std::string& into) {
+    const bool blank = entry.value.find_first_not_of(" \t") == std::string_view::npos;
+    into = blank ? std::string_view() : entry.value;
   }
 
   void read_firewall(const ConfEntry& entry) {
-    if (entry.value == kCommand) {
-      config().firewall = Firewall::command;
-      return warn(entry,
-                  "this version runs no command templates: nothing can be banned, as with none");
-    }
-    constexpr std::array kFirewalls{Firewall::automatic, Firewall::nftables, Firewall::none};
-    const auto word = parse_word(entry.value, {"auto", "nftables", "none"});
+    constexpr std::array kFirewalls{Firewall::automatic, Firewall::nftables, Firewall::command,
+                                    Firewall::none};
+    const auto word = parse_word(entry.value, {"auto", "nftables", "command", "none"});
     if (!word) return error(entry, word.error().what);
     config().firewall = kFirewalls.at(*word);
   }
 
-  void not_yet(const ConfEntry& entry) { warn(entry, "accepted, not acted on by this version"); }
+  void read_format(const ConfEntry& entry) {
+    const auto word = parse_word(entry.value, {"classic", "2.x"});
+    if (!word) return error(entry, word.error().what);
+    config().log_format = *word == 0 ? LogFormat::classic : LogFormat::v2;
+  }
+
+  void read_facility(const ConfEntry& entry) {
+    std::vector<std::string_view> words(kFacilities.size());
+    std::transform(kFacilities.begin(), kFacilities.end(), words.begin(),
+                   [](const auto& facility) { return facility.first; });
+    const auto word = parse_word(entry.value, words);
+    if (!word) return error(entry, word.error().what);
+    config().log_facility = kFacilities.at(*word).second;
+  }
+
+  void read_output(const ConfEntry& entry) {
+    const auto words = parse_words(entry.value, {"stdout", "syslog"});
+    if (!words) return error(entry, words.error().what);
+    const bool standard_output = words->at(0);
+    const bool syslog = words->at(1);
+    config().log_output = {!standard_output && !syslog, standard_output, syslog};
+  }
+
+  void read_tag(const ConfEntry& entry) { store(entry, parse_tag(entry.value), config().log_tag); }
 
  private:
   template <class T>
@@ -88,36 +191,29 @@ class Reader {
     into = std::move(*parsed);
   }
 
+  void override(const ConfigOverride& given);
   void read_entry(const ConfEntry& entry);
-  void check_something_is_watched();
-  void check_paths_differ();
-  void check_bans(std::string_view key, BlockMode mode, std::string_view bait);
-
-  // Where `key` stands; 0 when the file does not hold it.
-  [[nodiscard]] unsigned line_of(std::string_view key) const {
-    const auto found = std::find_if(entries_.begin(), entries_.end(),
-                                    [&](const ConfEntry& entry) { return entry.key == key; });
-    return found == entries_.end() ? 0 : found->line;
-  }
+  void tell_quirks(const ConfEntry& entry);
+  void unknown(const ConfEntry& entry);
 
   void error(const ConfEntry& entry, std::string text) {
-    add(Severity::error, entry.line, entry.key, std::move(text));
+    add(Severity::error, entry, std::move(text));
   }
   void warn(const ConfEntry& entry, std::string text) {
-    add(Severity::warning, entry.line, entry.key, std::move(text));
+    add(Severity::warning, entry, std::move(text));
   }
-  void add(Severity severity, unsigned line, std::string_view key, std::string text,
-           bool fails_check = false) {
+  void add(Severity severity, const ConfEntry& entry, std::string text, bool fails_check = false) {
     out_.findings.push_back({.severity = severity,
-                             .file = std::string(file_),
-                             .line = line,
-                             .key = std::string(key),
+                             .file = std::string(entry.line == 0 ? kCommandLine : file_),
+                             .line = entry.line,
+                             .key = std::string(entry.key),
                              .text = std::move(text),
                              .fails_check = fails_check});
   }
 
   std::string_view file_;
-  std::vector<ConfEntry> entries_;
+  std::vector<ConfEntry> entries_;  // line 0: from the command line
+  bool written_for_us_;
   ConfigReading out_;
 };
 
@@ -128,58 +224,77 @@ struct Row {
   void (*read)(Reader& reader, const ConfEntry& entry);
 };
 
-constexpr auto kNotYet = [](Reader& r, const ConfEntry& e) { r.not_yet(e); };
+using enum KeyOwner;
+using enum KeyOrigin;
+using Entry = ConfEntry;
 
 constexpr std::array kRows{
-    Row{{"TCP_PORTS", KeyOwner::root},
-        [](Reader& r, const ConfEntry& e) { r.read_ports(e, r.config().ports.tcp); }},
-    Row{{"UDP_PORTS", KeyOwner::root},
-        [](Reader& r, const ConfEntry& e) { r.read_ports(e, r.config().ports.udp); }},
-    Row{{"FIREWALL", KeyOwner::root}, [](Reader& r, const ConfEntry& e) { r.read_firewall(e); }},
-    Row{{"IGNORE_FILE", KeyOwner::root},
-        [](Reader& r, const ConfEntry& e) { r.read_path(e, r.config().ignore_file); }},
-    Row{{"HISTORY_FILE", KeyOwner::root},
-        [](Reader& r, const ConfEntry& e) { r.read_path(e, r.config().history_file); }},
-    Row{{"BLOCKED_FILE", KeyOwner::root},
-        [](Reader& r, const ConfEntry& e) { r.read_path(e, r.config().blocked_file); }},
-    Row{{"BLOCK_TCP", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) { r.read_block(e, r.config().block_tcp); }},
-    Row{{"BLOCK_UDP", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) { r.read_block(e, r.config().block_udp); }},
-    Row{{"BLOCK_TIME", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) { r.read_duration(e, r.config().block_time); }},
-    Row{{"SCAN_TRIGGER", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) {
-          r.read_number(e, 0, kMaxTrigger, r.config().scan_trigger);
-          // 0 is 1.2's word for "at once", which is the first hit.
-          r.config().scan_trigger = std::max(r.config().scan_trigger, 1U);
+    Row{{"TCP_MODE", root, own},
+        [](Reader& r, const Entry& e) { r.read_mode(e, Protocol::tcp, r.config().tcp_mode); }},
+    Row{{"UDP_MODE", root, own},
+        [](Reader& r, const Entry& e) { r.read_mode(e, Protocol::udp, r.config().udp_mode); }},
+    Row{{"TCP_PORTS", root, classic},
+        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().ports.tcp); }},
+    Row{{"UDP_PORTS", root, classic},
+        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().ports.udp); }},
+    Row{{"ADVANCED_PORTS_TCP", root, classic},
+        [](Reader& r, const Entry& e) {
+          r.read_number(e, 1, 65536, r.config().advanced_ports_tcp);
         }},
-    Row{{"SCAN_WINDOW", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) { r.read_duration(e, r.config().scan_window); }},
-    Row{{"MAX_SOURCES", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) {
+    Row{{"ADVANCED_PORTS_UDP", root, classic},
+        [](Reader& r, const Entry& e) {
+          r.read_number(e, 1, 65536, r.config().advanced_ports_udp);
+        }},
+    Row{{"ADVANCED_EXCLUDE_TCP", root, classic},
+        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().advanced_exclude_tcp); }},
+    Row{{"ADVANCED_EXCLUDE_UDP", root, classic},
+        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().advanced_exclude_udp); }},
+    Row{{"PORT_BANNER", root, classic}, [](Reader& r, const Entry& e) { r.read_banner(e); }},
+    Row{{"INTERFACES", monitor, own}, [](Reader& r, const Entry& e) { r.read_interfaces(e); }},
+    Row{{"LOCAL_CHECK", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_switch(e, r.config().local_check); }},
+    Row{{"SERVICE_CHECK", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_switch(e, r.config().service_check); }},
+    Row{{"SCAN_TRIGGER", monitor, classic}, [](Reader& r, const Entry& e) { r.read_trigger(e); }},
+    Row{{"SCAN_WINDOW", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_duration(e, r.config().scan_window); }},
+    Row{{"MAX_SOURCES", monitor, own},
+        [](Reader& r, const Entry& e) {
           r.read_number(e, kMinSources, kMaxSources, r.config().max_sources);
         }},
-    Row{{"INTERFACES", KeyOwner::monitor},
-        [](Reader& r, const ConfEntry& e) { r.read_interfaces(e); }},
-    Row{{"TCP_MODE", KeyOwner::later}, kNotYet},
-    Row{{"UDP_MODE", KeyOwner::later}, kNotYet},
-    Row{{"ADVANCED_PORTS_TCP", KeyOwner::later}, kNotYet},
-    Row{{"ADVANCED_PORTS_UDP", KeyOwner::later}, kNotYet},
-    Row{{"ADVANCED_EXCLUDE_TCP", KeyOwner::later}, kNotYet},
-    Row{{"ADVANCED_EXCLUDE_UDP", KeyOwner::later}, kNotYet},
-    Row{{"RESOLVE_HOST", KeyOwner::later}, kNotYet},
-    Row{{"KILL_ROUTE", KeyOwner::later}, kNotYet},
-    Row{{"KILL_ROUTE_REMOVE", KeyOwner::later}, kNotYet},
-    Row{{"KILL_HOSTS_DENY", KeyOwner::later}, kNotYet},
-    Row{{"KILL_RUN_CMD", KeyOwner::later}, kNotYet},
-    Row{{"KILL_RUN_CMD_FIRST", KeyOwner::later}, kNotYet},
-    Row{{"EXTERNAL_COMMAND", KeyOwner::later}, kNotYet},
-    Row{{"PORT_BANNER", KeyOwner::later}, kNotYet},
-    Row{{"LOG_FORMAT", KeyOwner::later}, kNotYet},
-    Row{{"LOG_FACILITY", KeyOwner::later}, kNotYet},
-    Row{{"LOG_TAG", KeyOwner::later}, kNotYet},
-    Row{{"LOG_FILE", KeyOwner::later}, kNotYet},
+    Row{{"BLOCK_TCP", monitor, classic},
+        [](Reader& r, const Entry& e) { r.read_block(e, r.config().block_tcp); }},
+    Row{{"BLOCK_UDP", monitor, classic},
+        [](Reader& r, const Entry& e) { r.read_block(e, r.config().block_udp); }},
+    Row{{"BLOCK_TIME", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_duration(e, r.config().block_time); }},
+    Row{{"FIREWALL", root, own}, [](Reader& r, const Entry& e) { r.read_firewall(e); }},
+    Row{{"KILL_ROUTE", root, classic},
+        [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_route); }},
+    Row{{"KILL_ROUTE_REMOVE", root, guide},
+        [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_route_remove); }},
+    Row{{"KILL_HOSTS_DENY", root, classic},
+        [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_hosts_deny); }},
+    Row{{"KILL_RUN_CMD", root, classic},
+        [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_run_cmd); }},
+    Row{{"KILL_RUN_CMD_FIRST", monitor, classic},
+        [](Reader& r, const Entry& e) { r.read_old_switch(e, r.config().kill_run_cmd_first); }},
+    Row{{"EXTERNAL_COMMAND", root, guide},
+        [](Reader& r, const Entry& e) { r.read_command(e, r.config().external_command); }},
+    Row{{"RESOLVE_HOST", both, classic},
+        [](Reader& r, const Entry& e) { r.read_old_switch(e, r.config().resolve_host); }},
+    Row{{"IGNORE_FILE", root, classic},
+        [](Reader& r, const Entry& e) { r.read_path(e, r.config().ignore_file); }},
+    Row{{"HISTORY_FILE", root, classic},
+        [](Reader& r, const Entry& e) { r.read_path(e, r.config().history_file); }},
+    Row{{"BLOCKED_FILE", root, classic},
+        [](Reader& r, const Entry& e) { r.read_path(e, r.config().blocked_file); }},
+    Row{{"LOG_FILE", root, own},
+        [](Reader& r, const Entry& e) { r.read_path(e, r.config().log_file); }},
+    Row{{"LOG_FORMAT", monitor, own}, [](Reader& r, const Entry& e) { r.read_format(e); }},
+    Row{{"LOG_OUTPUT", monitor, own}, [](Reader& r, const Entry& e) { r.read_output(e); }},
+    Row{{"LOG_FACILITY", monitor, own}, [](Reader& r, const Entry& e) { r.read_facility(e); }},
+    Row{{"LOG_TAG", monitor, own}, [](Reader& r, const Entry& e) { r.read_tag(e); }},
 };
 
 constexpr auto kKeys = [] {
@@ -188,60 +303,82 @@ constexpr auto kKeys = [] {
   return keys;
 }();
 
+// In PortSentry 2 the beginning of a name was as good as the name, and of several the first of this
+// list was meant (configfile.c of 2.0.7).
+constexpr std::array<std::string_view, 14> kTwoKeys{
+    "BLOCK_TCP",       "BLOCK_UDP",    "RESOLVE_HOST",       "SCAN_TRIGGER", "KILL_ROUTE",
+    "KILL_HOSTS_DENY", "KILL_RUN_CMD", "KILL_RUN_CMD_FIRST", "BLOCKED_FILE", "HISTORY_FILE",
+    "IGNORE_FILE",     "TCP_PORTS",    "UDP_PORTS",          "PORT_BANNER"};
+
+const Row* row_of(std::string_view key) {
+  const auto row =
+      std::find_if(kRows.begin(), kRows.end(), [&](const Row& r) { return r.key.name == key; });
+  return row == kRows.end() ? nullptr : &*row;
+}
+
 // ---- Reading --------------------------------------------------------------------------------
 
-void Reader::read_entry(const ConfEntry& entry) {
-  const auto row = std::find_if(kRows.begin(), kRows.end(),
-                                [&](const Row& r) { return r.key.name == entry.key; });
-  if (row != kRows.end()) return row->read(*this, entry);
+Reader::Reader(std::string_view file, ConfLexing lexing, std::span<const ConfigOverride> overrides)
+    : file_(file),
+      entries_(std::move(lexing.entries)),
+      written_for_us_(std::any_of(entries_.begin(), entries_.end(), [](const ConfEntry& entry) {
+        const Row* row = row_of(entry.key);
+        return row != nullptr && row->key.origin == own;
+      })) {
+  out_.written_for_us = written_for_us_;
+  out_.findings = std::move(lexing.findings);
+  for (const ConfigOverride& given : overrides)
+    override(given);
+}
+
+void Reader::override(const ConfigOverride& given) {
+  const ConfEntry entry{given.key, given.value, 0, {}};
+  if (has_control_byte(given.value))
+    return error(entry, "the value holds a control byte: " + in_quotes(given.value));
+  const auto same = std::find_if(entries_.begin(), entries_.end(),
+                                 [&](const ConfEntry& other) { return other.key == given.key; });
+  if (same != entries_.end())
+    *same = entry;
+  else
+    entries_.push_back(entry);
+}
+
+void Reader::unknown(const ConfEntry& entry) {
+  const auto two = std::find_if(kTwoKeys.begin(), kTwoKeys.end(),
+                                [&](std::string_view name) { return name.starts_with(entry.key); });
   std::vector<std::string_view> names(kKeys.size());
   std::transform(kKeys.begin(), kKeys.end(), names.begin(),
                  [](const ConfigKey& key) { return key.name; });
-  const std::string_view guess = nearest(entry.key, names);
+  const std::string_view guess = two != kTwoKeys.end() ? *two : nearest(entry.key, names);
   std::string text = "unknown key, ignored";
   if (!guess.empty()) text += "; did you mean " + std::string(guess) + "?";
-  add(Severity::warning, entry.line, entry.key, std::move(text), true);
+  if (two != kTwoKeys.end()) text += " PortSentry 2 read it so";
+  add(Severity::warning, entry, std::move(text), true);
 }
 
-void Reader::check_something_is_watched() {
-  // After an error the lists may be empty only because their line was bad.
-  if (!error_free(out_.findings)) return;
-  if (!config().ports.tcp.empty() || !config().ports.udp.empty()) return;
-  add(Severity::error, 0, {},
-      "nothing to watch: expected ports in TCP_PORTS or UDP_PORTS, for example "
-      "TCP_PORTS=\"1,11,15,79\"");
-}
-
-// The daemon appends to two of these files. In the ignore file that would stop the next start.
-void Reader::check_paths_differ() {
-  const std::array<std::pair<std::string_view, const std::string*>, 3> paths{
-      {{"IGNORE_FILE", &config().ignore_file},
-       {"HISTORY_FILE", &config().history_file},
-       {"BLOCKED_FILE", &config().blocked_file}}};
-  for (std::size_t later = 1; later < paths.size(); ++later) {
-    for (std::size_t earlier = 0; earlier < later; ++earlier) {
-      if (paths[later].second->empty() || *paths[later].second != *paths[earlier].second) continue;
-      add(Severity::error, line_of(paths[later].first), paths[later].first,
-          in_quotes(*paths[later].second) + " is also " + std::string(paths[earlier].first) +
-              ": expected a file of its own");
-    }
+void Reader::tell_quirks(const ConfEntry& entry) {
+  if (entry.quirks.indented) {
+    warn(entry,
+         "the blanks before the key mean nothing (1.2 did not find such a key, 2.x refused the "
+         "file)");
+  }
+  if (entry.quirks.long_line) {
+    warn(entry,
+         "the line is longer than 1023 bytes and read whole (1.2 cut it there, 2.x refused the "
+         "file)");
+  }
+  if (entry.quirks.cut_value) {
+    warn(entry,
+         "the value holds a tab or a byte outside ASCII and is read whole, as in PortSentry 2 (1.2 "
+         "ended it there)");
   }
 }
 
-void Reader::check_bans(std::string_view key, BlockMode mode, std::string_view bait) {
-  if (mode != BlockMode::ban) return;
-  if (config().firewall == Firewall::none || config().firewall == Firewall::command) {
-    const std::string_view firewall = config().firewall == Firewall::none ? "none" : kCommand;
-    add(Severity::error, line_of(key), key,
-        "no ban can be enforced with FIREWALL=\"" + std::string(firewall) + "\" (line " +
-            std::to_string(line_of("FIREWALL")) + "): expected FIREWALL=\"auto\", or " +
-            std::string(key) + "=\"0\" to watch only");
-  }
-  if (config().scan_trigger <= 1) {
-    add(Severity::warning, line_of(key), key,
-        "with SCAN_TRIGGER at 0 or 1 a single forged " + std::string(bait) +
-            " bans whomever it names as its sender; 2 or more asks for a second port");
-  }
+void Reader::read_entry(const ConfEntry& entry) {
+  const Row* row = row_of(entry.key);
+  if (row == nullptr) return unknown(entry);
+  if (!written_for_us_) tell_quirks(entry);
+  row->read(*this, entry);
 }
 
 ConfigReading Reader::read() {
@@ -249,16 +386,18 @@ ConfigReading Reader::read() {
     if (out_.findings.size() >= kMaxFindings) {
       // Above the cap the lexer has said so already.
       if (out_.findings.size() == kMaxFindings) {
-        add(Severity::error, entry.line, {}, "too many findings: the rest was not checked");
+        add(Severity::error, {{}, {}, entry.line, {}},
+            "too many findings: the rest was not checked");
       }
       break;
     }
     read_entry(entry);
   }
-  check_something_is_watched();
-  check_paths_differ();
-  check_bans("BLOCK_TCP", config().block_tcp, "SYN packet");
-  check_bans("BLOCK_UDP", config().block_udp, "datagram");
+  // After an error what was not read has its default, and would be judged for it.
+  if (error_free(out_.findings)) {
+    auto found = check_config(config(), {file_, entries_, written_for_us_});
+    std::move(found.begin(), found.end(), std::back_inserter(out_.findings));
+  }
   // In the file's order; what belongs to no line comes last.
   constexpr auto place = [](const Finding& f) {
     return f.line == 0 ? std::numeric_limits<unsigned>::max() : f.line;
@@ -321,8 +460,15 @@ std::span<const ConfigKey> config_keys() {
   return kKeys;
 }
 
-ConfigReading read_config(std::string_view text, std::string_view file) {
-  return Reader(file, lex_conf(text, file)).read();
+std::optional<ConfigOverride> ConfigOverride::parse(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string_view::npos) return std::nullopt;
+  return ConfigOverride{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+}
+
+ConfigReading read_config(std::string_view text, std::string_view file,
+                          std::span<const ConfigOverride> overrides) {
+  return Reader(file, lex_conf(text, file), overrides).read();
 }
 
 }  // namespace portsentry

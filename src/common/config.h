@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,6 +88,8 @@ struct Config {
   std::string log_tag = "portsentry";              // LOG_TAG, 1..32 of [A-Za-z0-9._-]
   LogOutput log_output;                            // LOG_OUTPUT
 
+  bool operator==(const Config&) const = default;
+
   [[nodiscard]] WatchMode mode(Protocol p) const {
     return p == Protocol::tcp ? tcp_mode : udp_mode;
   }
@@ -113,18 +116,23 @@ struct Config {
 
 struct ConfigReading {
   Config config;
+  bool written_for_us = false;  // the file sets a key of portsentryd's own
   std::vector<Finding> findings;
   [[nodiscard]] bool ok() const;            // no error: the daemon may start
   [[nodiscard]] bool passes_check() const;  // no error and nothing that fails -t
 };
 
-// Who acts on a key. `later`: a key of PortSentry 1.2, 2.x or their guides that this version
-// accepts, with a warning, and does not act on.
-enum class KeyOwner : std::uint8_t { root, monitor, later };
+// Who acts on a key.
+enum class KeyOwner : std::uint8_t { root, monitor, both };
+
+// Whose key it is: PortSentry 1.2's (2.x knows most of these), one that only guides to PortSentry
+// name, or portsentryd's own.
+enum class KeyOrigin : std::uint8_t { classic, guide, own };
 
 struct ConfigKey {
   std::string_view name;
   KeyOwner owner;
+  KeyOrigin origin;
 };
 
 // Every key that a configuration may hold.
@@ -135,10 +143,21 @@ struct ConfigOverride {
   std::string key;
   std::string value;  // as in the file, without quotes
   bool operator==(const ConfigOverride&) const = default;
+  // "KEY=VALUE", as one process hands it to another.
+  [[nodiscard]] std::string text() const { return key + "=" + value; }
+  // Nothing without a '=' after at least one letter.
+  static std::optional<ConfigOverride> parse(std::string_view text);
 };
 
-// `text` is the file's content, `file` its name for messages. Never fails: what is wrong is a
-// finding.
-ConfigReading read_config(std::string_view text, std::string_view file);
+// What findings about an override name in place of a file.
+inline constexpr std::string_view kCommandLine = "command line";
+
+// `text` is the file's content, `file` its name for messages. Of two overrides of one key the last
+// counts. Never fails: what is wrong is a finding.
+//
+// A file that sets a key of portsentryd's own was written for portsentryd. Of any other the findings
+// also tell where 1.2 and 2.x would have read it differently.
+ConfigReading read_config(std::string_view text, std::string_view file,
+                          std::span<const ConfigOverride> overrides = {});
 
 }  // namespace portsentry

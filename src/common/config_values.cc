@@ -57,21 +57,22 @@ Result<Port> parse_port(std::string_view text, std::string_view item) {
   return *port;
 }
 
-Result<void> add_ports(std::string_view item, PortSet& ports) {
+Result<void> add_ports(std::string_view item, PortList& list) {
   const std::size_t dash = item.find('-');
   const auto first = parse_port(item.substr(0, dash), item);
   if (!first) return first.error();
   if (dash == std::string_view::npos) {
-    ports.add(*first);
+    list.ports.add(*first);
     return {};
   }
+  list.has_ranges = true;
   const auto last = parse_port(item.substr(dash + 1), item);
   if (!last) return last.error();
   if (*last < *first) {
     return bad("the range " + in_quotes(item) + " runs backwards: write " +
                std::to_string(last->number()) + "-" + std::to_string(first->number()));
   }
-  ports.add_range(*first, *last);
+  list.ports.add_range(*first, *last);
   return {};
 }
 
@@ -150,8 +151,9 @@ Result<PortList> parse_port_list(std::string_view value) {
       list.has_empty_items = true;
       continue;
     }
-    const auto added = add_ports(item, list.ports);
+    const auto added = add_ports(item, list);
     if (!added) return added.error();
+    ++list.items;
   }
   return list;
 }
@@ -190,6 +192,35 @@ Result<std::string> parse_path(std::string_view value) {
   return std::string(value);
 }
 
+Result<bool> parse_switch(std::string_view value) {
+  const std::string_view digit = trimmed(value);
+  if (digit == "0" || digit == "1") return digit == "1";
+  return bad("found " + in_quotes(value) + ", expected 0 (off) or 1 (on)");
+}
+
+Result<OldSwitch> parse_old_switch(std::string_view value) {
+  const std::string_view text = trimmed(value);
+  if (text == "0" || text == "1") return OldSwitch{.on = text == "1"};
+  std::string_view digits = text;
+  if (digits.starts_with('-') || digits.starts_with('+')) digits.remove_prefix(1);
+  if (!text.empty() && !is_digits(digits))
+    return bad("found " + in_quotes(value) + ", expected 0 (off) or 1 (on)");
+  return OldSwitch{.on = digits.find_first_not_of('0') != std::string_view::npos, .unusual = true};
+}
+
+Result<std::string> parse_tag(std::string_view value) {
+  constexpr std::size_t kMaxTag = 32;  // RFC 3164 4.1.3
+  constexpr std::string_view kTagCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  const std::string_view tag = trimmed(value);
+  if (tag.empty() || tag.size() > kMaxTag ||
+      tag.find_first_not_of(kTagCharacters) != std::string_view::npos) {
+    return bad("found " + in_quotes(value) + ", expected 1 to " + std::to_string(kMaxTag) +
+               " letters, digits, '.', '_' or '-'");
+  }
+  return std::string(tag);
+}
+
 Result<std::size_t> parse_word(std::string_view value, const std::vector<std::string_view>& words) {
   const std::string_view word = trimmed(value);
   const auto found = std::find(words.begin(), words.end(), word);
@@ -202,6 +233,19 @@ Result<std::size_t> parse_word(std::string_view value, const std::vector<std::st
   const std::string_view guess = nearest(word, words);
   if (!guess.empty()) what += "; did you mean " + in_quotes(guess) + "?";
   return bad(std::move(what));
+}
+
+Result<std::vector<bool>> parse_words(std::string_view value,
+                                      const std::vector<std::string_view>& words) {
+  std::vector<bool> found(words.size());
+  while (!value.empty()) {
+    const std::string_view item = take_item(value, " \t,");
+    if (item.empty()) continue;
+    const auto word = parse_word(item, words);
+    if (!word) return word.error();
+    found[*word] = true;
+  }
+  return found;
 }
 
 Result<std::vector<std::string>> parse_interfaces(std::string_view value) {

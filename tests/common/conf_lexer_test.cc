@@ -56,12 +56,14 @@ TEST(ConfLexer, NamesTheRightSpellingOfAWrongLine) {
       {"K='1,2'\n", "f:1: error: K: the value needs double quotes: write K=\"1,2\"\n"},
       {"K=1,2 # ports\n", "f:1: error: K: the value needs double quotes: write K=\"1,2\"\n"},
       {"K=1\"\n", "f:1: error: K: the value needs double quotes: write K=\"1\"\n"},
+      {"K=\xe2\x80\x9c"
+       "1\xe2\x80\x9d\n",
+       "f:1: error: K: the value needs double quotes: write K=\"1\"\n"},
       {"K=\n", "f:1: error: K: the value needs double quotes: write K=\"\"\n"},
       {"K=# none\n", "f:1: error: K: the value needs double quotes: write K=\"# none\"\n"},
       {"K=\"1,2\n", "f:1: error: K: the closing double quote is missing: write K=\"1,2\"\n"},
       {"K=\"1 # x\n", "f:1: error: K: the closing double quote is missing: write K=\"1\"\n"},
       {"K=\"", "f:1: error: K: the closing double quote is missing: write K=\"\"\n"},
-      {"K \"1\"\n", "f:1: error: K: no '=' between key and value: write K=\"1\"\n"},
       {"K\"1\"\n", "f:1: error: K: no '=' between key and value: write K=\"1\"\n"},
       {"K\n", "f:1: error: expected KEY=\"value\" or a # comment, found 'K'\n"},
       {"=\"1\"\n", "f:1: error: expected KEY=\"value\" or a # comment, found '=\"1\"'\n"},
@@ -90,6 +92,30 @@ TEST(ConfLexer, WarnsAboutTextAfterTheValue) {
       "cannot hold a double quote)\n");
 }
 
+TEST(ConfLexer, ABlankMayStandForTheEqualsSignAsIn1Point2) {
+  EXPECT_EQ(
+      lexed("K \"1\" # why\n"),
+      "K=1@1\nf:1: warning: K: no '=' between key and value: read as if there were one, as in "
+      "1.2 (2.x refused the file)\n");
+}
+
+TEST(ConfLexer, NotesWhatOlderReadersWouldHaveMissed) {
+  const auto quirks = [](const std::string& text) {
+    const ConfLexing lexing = lex_conf(text, "f");
+    if (lexing.entries.size() != 1 || !lexing.findings.empty()) return std::string("not one entry");
+    const ConfQuirks& q = lexing.entries[0].quirks;
+    return std::string(q.indented ? "indented " : "") + (q.long_line ? "long " : "") +
+           (q.cut_value ? "cut" : "");
+  };
+  EXPECT_EQ(quirks("K = \"v\" \t# gr\xc3\xbc\xc3\x9f\n"), "");
+  EXPECT_EQ(quirks(" K=\"v\"\n"), "indented ");
+  EXPECT_EQ(quirks("\tK=\"v\"\n"), "indented ");
+  EXPECT_EQ(quirks("K=\"a\tb\"\n"), "cut");
+  EXPECT_EQ(quirks("K=\"gr\xc3\xbc\xc3\x9f\"\n"), "cut");
+  EXPECT_EQ(quirks("K=\"" + std::string(kMaxOldConfLine - 4, 'v') + "\"\r\n"), "");
+  EXPECT_EQ(quirks("K=\"" + std::string(kMaxOldConfLine - 3, 'v') + "\"\n"), "long ");
+}
+
 TEST(ConfLexer, RefusesControlBytesInAValueAndShowsThemSafely) {
   using namespace std::string_view_literals;
   EXPECT_EQ(lexed("K=\"a\0b\"\n"sv), "f:1: error: K: the value holds a control byte: 'a\\x00b'\n");
@@ -97,7 +123,7 @@ TEST(ConfLexer, RefusesControlBytesInAValueAndShowsThemSafely) {
             "f:1: error: K: the value holds a control byte: 'a\\x1b[2J'\n");
   EXPECT_EQ(lexed("K=\"a\x7f\"\n"), "f:1: error: K: the value holds a control byte: 'a\\x7f'\n");
   EXPECT_EQ(lexed("K=\"a\rb\"\n"), "f:1: error: K: the value holds a control byte: 'a\\x0db'\n");
-  EXPECT_EQ(lexed("K=\"1,\t2\"\n"), "f:1: error: K: the value holds a tab: use spaces\n");
+  EXPECT_EQ(lexed("K=\"1,\t2\"\n"), "K=1,\t2@1\n") << "a tab is a blank";
 }
 
 TEST(ConfLexer, TheLastOfTwoCountsAndBothAreNamed) {

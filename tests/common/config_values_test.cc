@@ -55,6 +55,13 @@ TEST(PortList, ReadsOverEmptyItemsAndSaysSo) {
   EXPECT_FALSE(parse_port_list("1,2")->has_empty_items);
 }
 
+TEST(PortList, CountsItsItemsAndNotesRanges) {
+  EXPECT_EQ(parse_port_list("1, 2,,3")->items, 3U);
+  EXPECT_EQ(parse_port_list("1-1000")->items, 1U);
+  EXPECT_FALSE(parse_port_list("1,2,3")->has_ranges);
+  EXPECT_TRUE(parse_port_list("1,5-5")->has_ranges);
+}
+
 TEST(PortList, RefusesWhatIsNoPort) {
   constexpr std::string_view kExpected =
       " is not a port: expected numbers from 1 to 65535 and ranges such as 6000-6063, separated by "
@@ -164,6 +171,58 @@ TEST(Word, IsSpeltExactly) {
   EXPECT_EQ(parse_word("", {"auto", "none"}).error().what, "found '', expected auto or none");
   EXPECT_EQ(parse_word("firewalld", {"auto", "none"}).error().what,
             "found 'firewalld', expected auto or none");
+}
+
+TEST(Words, StandInAnyOrderAndNumber) {
+  EXPECT_EQ(*parse_words("", {"stdout", "syslog"}), (std::vector<bool>{false, false}));
+  EXPECT_EQ(*parse_words(" syslog\t", {"stdout", "syslog"}), (std::vector<bool>{false, true}));
+  EXPECT_EQ(*parse_words("syslog, stdout syslog", {"stdout", "syslog"}),
+            (std::vector<bool>{true, true}));
+  EXPECT_EQ(parse_words("stdout sylog", {"stdout", "syslog"}).error().what,
+            "found 'sylog', expected stdout or syslog; did you mean 'syslog'?");
+}
+
+TEST(Switch, IsZeroOrOne) {
+  EXPECT_FALSE(*parse_switch(" 0"));
+  EXPECT_TRUE(*parse_switch("1 "));
+  for (const char* value : {"", "2", "-1", "01", "yes", "on"}) {
+    ASSERT_FALSE(parse_switch(value)) << value;
+    EXPECT_EQ(parse_switch(value).error().what,
+              "found '" + std::string(value) + "', expected 0 (off) or 1 (on)");
+  }
+}
+
+TEST(OldSwitch, IsOnForEveryNumberButZero) {
+  struct Want {
+    std::string_view value;
+    bool on, unusual;
+  };
+  constexpr Want kWants[]{{"0", false, false}, {"1", true, false},        {" 1 ", true, false},
+                          {"2", true, true},   {"-1", true, true},        {"00", false, true},
+                          {"-0", false, true}, {"", false, true},         {" ", false, true},
+                          {"+5", true, true},  {"4294967296", true, true}};
+  for (const Want& want : kWants) {
+    const auto found = parse_old_switch(want.value);
+    ASSERT_TRUE(found) << want.value;
+    EXPECT_EQ(found->on, want.on) << want.value;
+    EXPECT_EQ(found->unusual, want.unusual) << want.value;
+  }
+  for (const char* value : {"yes", "1x", "-", "+", "0x1", "1.0", "--1"})
+    EXPECT_FALSE(parse_old_switch(value)) << value;
+}
+
+TEST(Tag, IsOneShortWord) {
+  EXPECT_EQ(*parse_tag(" portsentry "), "portsentry");
+  EXPECT_EQ(*parse_tag("ps_2.x-A"), "ps_2.x-A");
+  EXPECT_EQ(parse_tag(std::string(32, 't'))->size(), 32U);
+  for (const std::string& value :
+       {std::string(), std::string(" "), std::string("a b"), std::string("a[1]"), std::string("a:"),
+        std::string("gr\xc3\xbc\xc3\x9f"), std::string(33, 't')}) {
+    ASSERT_FALSE(parse_tag(value)) << value;
+    EXPECT_NE(
+        parse_tag(value).error().what.find("expected 1 to 32 letters, digits, '.', '_' or '-'"),
+        std::string::npos);
+  }
 }
 
 TEST(Interfaces, AreSeparatedByBlanksOrCommas) {
