@@ -13,6 +13,7 @@
 #include "enforcer/background.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/launcher.h"
+#include "enforcer/migrate.h"
 #include "enforcer/options.h"
 #include "enforcer/prepare.h"
 
@@ -67,7 +68,7 @@ int run(const std::vector<std::string_view>& arguments) {
       say(std::string("portsentryd ") + kVersion + std::string(kBuildMark) + "\n");
       return kExitOk;
     case Options::Action::migrate:
-      fatal("--migrate is not built in yet");
+      return migrate(options->config);
     case Options::Action::check:
       return check(*options);
     case Options::Action::serve:
