@@ -1,7 +1,5 @@
 #include "common/event_loop.h"
 
-#include <poll.h>
-
 #include <cerrno>
 #include <climits>
 
@@ -10,12 +8,12 @@
 
 namespace portsentry {
 
-void EventLoop::watch(int fd, std::function<void(short)> handler) {
-  handlers_[fd] = std::move(handler);
+void EventLoop::watch(int fd, std::function<void(short)> handler, short events) {
+  watched_[fd] = {.handler = std::move(handler), .events = events};
 }
 
 void EventLoop::unwatch(int fd) {
-  handlers_.erase(fd);
+  watched_.erase(fd);
 }
 
 EventLoop::Timer EventLoop::after(Clock::duration delay, std::function<void()> handler) {
@@ -45,8 +43,8 @@ int EventLoop::run() {
   std::vector<pollfd> polled;
   while (!stopped_) {
     polled.clear();
-    for (const auto& [fd, handler] : handlers_)
-      polled.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    for (const auto& [fd, watched] : watched_)
+      polled.push_back({.fd = fd, .events = watched.events, .revents = 0});
 
     int timeout = -1;
     if (!timers_.empty()) {
@@ -62,9 +60,9 @@ int EventLoop::run() {
         if (entry.revents == 0 || stopped_) continue;
         // A handler may have unwatched this descriptor a moment ago. A copy runs, because a handler
         // may also unwatch itself.
-        const auto found = handlers_.find(entry.fd);
-        if (found == handlers_.end()) continue;
-        const auto handler = found->second;
+        const auto found = watched_.find(entry.fd);
+        if (found == watched_.end()) continue;
+        const auto handler = found->second.handler;
         handler(entry.revents);
       }
     }

@@ -2,6 +2,8 @@
 // Single-threaded.
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -15,8 +17,9 @@ using Clock = std::chrono::steady_clock;
 
 class EventLoop {
  public:
-  // `handler` gets poll's revents. One handler per descriptor; the descriptor stays the caller's.
-  void watch(int fd, std::function<void(short revents)> handler);
+  // `handler` gets poll's revents when one of `events` (POLLIN, POLLOUT) or an error or hang-up is
+  // there. One handler per descriptor, the last one given; the descriptor stays the caller's.
+  void watch(int fd, std::function<void(short revents)> handler, short events = POLLIN);
   void unwatch(int fd);
 
   using Timer = std::uint64_t;  // never 0
@@ -32,7 +35,12 @@ class EventLoop {
  private:
   void run_due_timers();
 
-  std::map<int, std::function<void(short)>> handlers_;
+  struct Watched {
+    std::function<void(short)> handler;
+    short events;
+  };
+
+  std::map<int, Watched> watched_;
   std::map<std::pair<Clock::time_point, Timer>, std::function<void()>> timers_;
   Timer next_timer_ = 1;
   std::optional<int> stopped_;

@@ -27,9 +27,22 @@ constexpr ArgumentCheck on_descriptor(std::uint32_t number) {
   return argument_is(0, number);
 }
 
+// The call's first argument is a descriptor from `lowest` (a power of two) up to 2^21 - 1, which is
+// twice what fs.nr_open lets a process have by default. A comparison "not less than" would look at
+// all 64 bits of a register whose upper half the kernel ignores (and be fooled by it), so this is
+// "has a bit that no number below `lowest` has".
+constexpr ArgumentCheck on_descriptor_from(std::uint32_t lowest) {
+  return {.argument = 0, .mask = (std::uint64_t{1} << 21U) - lowest, .any_bit = true};
+}
+
 // sendto(2) without a destination: only to where the socket is connected already.
 constexpr ArgumentCheck to_its_peer() {
   return {.argument = 4, .mask = ~std::uint64_t{0}, .value = 0};
+}
+
+// The size_t argument `index` is 0.
+constexpr ArgumentCheck no_bytes(std::uint8_t index) {
+  return {.argument = index, .mask = ~std::uint64_t{0}, .value = 0};
 }
 
 // mmap(2), mprotect(2): memory that cannot be executed, so that no new code ever appears.

@@ -25,21 +25,38 @@ Result<void> checked(int answer, std::string what) {
   return Error::from_errno(std::move(what), -answer);
 }
 
-Result<void> add_row(const Filter& filter, std::uint32_t action, const SyscallRow& row) {
+// One rule of libseccomp, whose conditions are masked comparisons only: a check for any of several
+// bits is here narrowed to `bit`, and every bit gets a rule of its own.
+Result<void> add_rule(const Filter& filter, std::uint32_t action, const SyscallRow& row,
+                      std::uint64_t bit) {
   std::array<scmp_arg_cmp, std::tuple_size_v<decltype(row.checks)>> conditions{};
   unsigned count = 0;
   for (const ArgumentCheck& check : row.checks) {
     if (check.mask == 0) continue;
     conditions.at(count++) = {.arg = check.argument,
                               .op = SCMP_CMP_MASKED_EQ,
-                              .datum_a = check.mask,
-                              .datum_b = check.value};
+                              .datum_a = check.any_bit ? bit : check.mask,
+                              .datum_b = check.any_bit ? bit : check.value};
   }
   // Not the "exact" variant: a call that this architecture never had (poll on aarch64) is no row
   // there, and its libc does not make it either.
   const int answer =
       seccomp_rule_add_array(filter.get(), action, row.number, count, conditions.data());
   return checked(answer, "seccomp row " + std::string(row.name));
+}
+
+Result<void> add_row(const Filter& filter, std::uint32_t action, const SyscallRow& row) {
+  std::uint64_t bits = 0;
+  for (const ArgumentCheck& check : row.checks) {
+    if (!check.any_bit) continue;
+    if (bits != 0) return Error{"seccomp row " + std::string(row.name) + ": two checks of any bit"};
+    bits = check.mask;
+  }
+  if (bits == 0) return add_rule(filter, action, row, 0);
+  for (; bits != 0; bits &= bits - 1) {
+    if (auto added = add_rule(filter, action, row, bits & -bits); !added) return added;
+  }
+  return {};
 }
 
 Result<void> add_rows(const Filter& filter, std::uint32_t action,

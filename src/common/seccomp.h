@@ -13,11 +13,17 @@
 
 namespace portsentry {
 
-// One condition on one argument: (argument & mask) == value.
+// One condition on one argument: (argument & mask) == value; or, with `any_bit`, the argument has at
+// least one bit of `mask` (and `value` is 0). In a row only one check may be such.
 struct ArgumentCheck {
   std::uint8_t argument = 0;  // 0..5
   std::uint64_t mask = 0;     // 0: no check
   std::uint64_t value = 0;
+  bool any_bit = false;
+
+  [[nodiscard]] constexpr bool holds(std::uint64_t given) const {
+    return any_bit ? (given & mask) != 0 : (given & mask) == value;
+  }
 };
 
 struct SyscallRow {

@@ -74,6 +74,18 @@ TEST(EventLoop, ATimerThatSetsItselfAgainDoesNotStarveDescriptors) {
   EXPECT_EQ(loop.run(), 1);
 }
 
+TEST(EventLoop, WaitsForRoomToWriteOnlyWhenAsked) {
+  EventLoop loop;
+  const UniqueFd fd(eventfd(0, EFD_CLOEXEC));  // writable, with nothing to read
+  loop.watch(fd.get(), [&](short) { loop.stop(1); });
+  loop.after(milliseconds(1), [&] {
+    loop.watch(
+        fd.get(), [&](short events) { loop.stop((events & POLLOUT) != 0 ? 2 : 3); },
+        POLLIN | POLLOUT);
+  });
+  EXPECT_EQ(loop.run(), 2);
+}
+
 TEST(EventLoop, AStoppedLoopServesNobodyElse) {
   EventLoop loop;
   const UniqueFd a = readable();
