@@ -4,15 +4,23 @@
 #include <sys/socket.h>
 
 #include "common/policy_rows.h"
+#include "sensor/bound.h"
 
 namespace portsentry::sensor {
 namespace {
 
-// Descriptors: 2 stderr (/dev/null by now), 3 channel B, 6 sock_diag, 7 rtnetlink; the capture
-// socket has any other number, and no row below lets a byte out of it: sendto(2) on an AF_PACKET
-// socket works without a capability and under a locked filter (tried), so this table is all that
-// keeps a captured sensor from injecting frames. Packets arrive in a ring that was mapped before
-// the seal.
+// Descriptors: 2 stderr (/dev/null by now), 3 channel B, 5 epoll over the bound sockets, 6
+// sock_diag, 7 rtnetlink; the capture socket has any other number below 64, and no row below lets a
+// byte out of it: sendto(2) on an AF_PACKET socket works without a capability and under a locked
+// filter (tried), so this table is all that keeps a captured sensor from injecting frames. Packets
+// arrive in a ring that was mapped before the seal.
+//
+// Bound sockets have numbers from 64 on. Every lower number is taken and none can be closed or
+// given to something else, so what is accepted lands above as well. A captured sensor could send
+// what it likes to whoever connects to it, and datagrams from the ports that it was bound to; it
+// cannot read what anybody sends there, nor connect (flags are fixed: MSG_FASTOPEN would connect).
+constexpr auto kBound = on_descriptor_from(kFirstBound);
+
 // A row stays a row:
 // clang-format off
 constexpr auto kAllowed = std::to_array<SyscallRow>({
@@ -41,6 +49,16 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(write), "write", "last words, to /dev/null except in sanitizer builds",
      {on_descriptor(2)}},
 
+    // Bound sockets: who came, what they are told, and good-bye.
+    {SCMP_SYS(epoll_wait), "epoll_wait", "which of thousands (x86-64)", {on_descriptor(5)}},
+    {SCMP_SYS(epoll_pwait), "epoll_pwait", "which of thousands (aarch64)", {on_descriptor(5)}},
+    {SCMP_SYS(accept4), "accept4", "a completed handshake",
+     {kBound, argument_is(3, SOCK_NONBLOCK | SOCK_CLOEXEC)}},
+    {SCMP_SYS(getsockname), "getsockname", "which of our addresses it was made to", {kBound}},
+    {SCMP_SYS(recvfrom), "recvfrom", "who sent a datagram; without a buffer, so no payload",
+     {kBound, no_bytes(2)}},
+    {SCMP_SYS(sendto), "sendto", "the banner", {kBound, argument_is(3, MSG_DONTWAIT | MSG_NOSIGNAL)}},
+
     // Memory, never executable and never a file's.
     {SCMP_SYS(brk), "brk", "malloc"},
     {SCMP_SYS(mmap), "mmap", "malloc of large blocks", {not_executable(), anonymous()}},
@@ -53,7 +71,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(futex), "futex", "libc releases a lock or a once-initialised static", {futex_wake()}},
 
     // Ending.
-    {SCMP_SYS(close), "close", "descriptors at the end, surplus ones of a malformed message"},
+    {SCMP_SYS(close), "close", "a connection; surplus descriptors of a malformed message", {kBound}},
     {SCMP_SYS(rt_sigreturn), "rt_sigreturn", "return from a signal handler"},
     {SCMP_SYS(exit_group), "exit_group", "the end"},
 });

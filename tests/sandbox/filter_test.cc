@@ -27,7 +27,7 @@ bool table_allows(const SyscallPolicy& policy, int number, const Arguments& argu
   return std::any_of(policy.allowed.begin(), policy.allowed.end(), [&](const SyscallRow& row) {
     return row.number == number &&
            std::all_of(row.checks.begin(), row.checks.end(), [&](const ArgumentCheck& check) {
-             return (arguments.at(check.argument) & check.mask) == check.value;
+             return check.mask == 0 || check.holds(arguments.at(check.argument));
            });
   });
 }
@@ -38,8 +38,10 @@ constexpr timespec kAtOnce{};
 Arguments satisfying(const SyscallRow& row) {
   Arguments arguments{};
   if (row.name == "ppoll") arguments.at(2) = reinterpret_cast<std::uintptr_t>(&kAtOnce);
-  for (const auto& check : row.checks)
-    arguments.at(check.argument) |= check.value;
+  for (const auto& check : row.checks) {
+    const std::uint64_t lowest_bit = check.mask & -check.mask;
+    arguments.at(check.argument) |= check.any_bit ? lowest_bit : check.value;
+  }
   return arguments;
 }
 
@@ -63,7 +65,7 @@ TEST_P(EveryPolicy, LetsEachOfItsRowsThrough) {
 // libseccomp compiles the rows into a tree of masked comparisons; this asks the kernel whether the
 // tree still says what the table says, at the places where an attacker would push.
 TEST_P(EveryPolicy, AgreesWithItsTableWhenOneBitOfAnArgumentFlips) {
-  constexpr std::array<unsigned, 8> kBits{0, 1, 2, 3, 5, 7, 15, 31};
+  constexpr std::array<unsigned, 9> kBits{0, 1, 2, 3, 5, 6, 7, 15, 31};
   for (const auto& row : GetParam()->allowed) {
     for (const auto& check : row.checks) {
       for (const unsigned bit : kBits) {
@@ -122,6 +124,33 @@ TEST_P(EveryPolicy, KillsCallsByTheNumbersOfOtherArchitectures) {
   EXPECT_DIES_BY_FILTER(*GetParam(), i386_getpid());
 }
 #endif
+
+// "This number or a greater one" is many rules of libseccomp; each bit must count, and what the
+// kernel ignores must not.
+TEST(Filter, TellsHighDescriptorsFromLowOnesAsTheKernelReadsThem) {
+  constexpr std::array<SyscallRow, 2> kHigh{
+      {{SCMP_SYS(dup), "dup", "a harmless call", {on_descriptor_from(64)}},
+       {SCMP_SYS(exit_group), "exit_group", "the end"}}};
+  const SyscallPolicy policy{.process = "nobody", .allowed = kHigh, .answered_enosys = {}};
+  for (const std::uint64_t high : {0x40ULL, 0x41ULL, 0x7fULL, 0x80ULL, 0x1000ULL, 0x1ffffULL,
+                                   0x20000ULL, 0x100000ULL, 0xdeadbeef00000040ULL}) {
+    EXPECT_LIVES(policy, call(SYS_dup, {high, 0, 0, 0, 0, 0}));
+  }
+  for (const std::uint64_t low : {0x0ULL, 0x3ULL, 0x3fULL, 0x100000003ULL, 0xffffffff0000003fULL}) {
+    EXPECT_DIES_BY_FILTER(policy, call(SYS_dup, {low, 0, 0, 0, 0, 0}));
+  }
+}
+
+TEST(Filter, ARowWithTwoChecksOfAnyBitIsRefused) {
+  constexpr std::array<SyscallRow, 1> kTwo{
+      {{SCMP_SYS(dup3),
+        "dup3",
+        "two",
+        {on_descriptor_from(64), ArgumentCheck{.argument = 1, .mask = 6, .any_bit = true}}}}};
+  const SyscallPolicy policy{.process = "nobody", .allowed = kTwo, .answered_enosys = {}};
+  const auto ended = run([&] { REQUIRE(!install(policy).has_value()); });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
 
 TEST(Filter, ChangesNothingWhenThePolicyCannotBeInstalled) {
   constexpr std::array<SyscallRow, 1> kNonsense{

@@ -109,6 +109,8 @@ inline constexpr auto kForbidden = std::to_array<ForbiddenCall>({
     {"pipe2", SYS_pipe2},
     {"eventfd2", SYS_eventfd2},
     {"epoll_create1", SYS_epoll_create1},
+    {"epoll_ctl", SYS_epoll_ctl, {kNowhere}},
+    {"accept", SYS_accept, {kNowhere}},
     {"inotify_init1", SYS_inotify_init1},
     {"userfaultfd", SYS_userfaultfd},
     {"io_uring_setup", SYS_io_uring_setup},

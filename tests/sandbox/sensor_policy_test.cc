@@ -1,5 +1,6 @@
 // The sensor's own calls, for real: a capture that delivers, and cannot send.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -9,15 +10,20 @@
 #include <linux/sock_diag.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <functional>
+#include <string>
+#include <string_view>
 
 #include "child.h"
 #include "common/channel.h"
 #include "policies.h"
+#include "sensor/bound.h"
 
 namespace portsentry::sandbox {
 namespace {
@@ -106,15 +112,16 @@ TEST(SensorPolicy, ReportsOnItsChannel) {
   const auto ended = run([] {
     std::array<int, 2> b{};
     REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, b.data()) == 0);
-    place(b[1], 21);
+    place(b[1], 81);  // what it closes later has a number from 64 on
     place(b[0], 3);
     Channel channel_b(UniqueFd(3));
-    REQUIRE(send(21, kWord.data(), kWord.size(), 0) == 4);
+    REQUIRE(send(81, kWord.data(), kWord.size(), 0) == 4);
     REQUIRE(install(sensor::kPolicy).has_value());
     REQUIRE(channel_b.receive().got == Channel::Got::message);
     REQUIRE(channel_b.send(kWord) == Channel::Sent::ok);
-    REQUIRE(close(21) == 0);
+    REQUIRE(close(81) == 0);
     REQUIRE(channel_b.receive().got == Channel::Got::closed);
+    _exit(0);  // as the sensor ends: it never closes its channel
   });
   EXPECT_EQ(ended.how, kLived) << ended.words;
 }
@@ -192,6 +199,162 @@ TEST(SensorPolicy, CapturesThroughLibpcapUnderTheFilter) {
     REQUIRE(pcap_stats(capture, &drops) == 0);
   });
   EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+// ---- Bound sockets ------------------------------------------------------------------------------
+
+// As main() does before it opens them.
+void take_low() {
+  UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  REQUIRE(sensor::take_low_numbers(null).has_value());
+  static_cast<void>(null.release());
+}
+
+PortSets one_port(std::uint16_t number) {
+  PortSets ports;
+  ports.tcp.add(*Port::make(number));
+  ports.udp.add(*Port::make(number));
+  return ports;
+}
+
+// In a process of its own: connects, sends a word and a datagram, and says what it was told.
+void start_client(std::uint16_t number) {
+  if (fork() != 0) return;
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(number);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+    const int fd = socket(AF_INET, type, 0);
+    REQUIRE(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+    REQUIRE(send(fd, "hello", 5, 0) == 5);
+    std::array<char, 64> told{};
+    const ssize_t size = recv(fd, told.data(), told.size(), 0);
+    REQUIRE(size > 0);
+    REQUIRE(write(2, told.data(), static_cast<std::size_t>(size)) == size);
+  }
+  _exit(0);
+}
+
+TEST(SensorPolicy, GreetsWhoConnectsAndWhoSendsADatagram) {
+  SKIP_WITHOUT_ROOT();
+  const auto ended = run([] {
+    enter_private_network();
+    take_low();
+    auto opened = sensor::BoundSockets::open(one_port(4444), 5);
+    REQUIRE(opened.has_value() && opened->size() == 2);
+    start_client(4444);
+    REQUIRE(install(sensor::kPolicy).has_value());
+    unsigned seen = 0;
+    while (seen < 2) {
+      pollfd waiting{.fd = opened->fd(), .events = POLLIN, .revents = 0};
+      REQUIRE(poll(&waiting, 1, 10'000) == 1);
+      seen += opened->serve([](const sensor::Contact&) -> std::string_view { return "go away "; })
+                  .taken;
+    }
+    _exit(0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+  EXPECT_EQ(ended.words, "go away go away ");
+}
+
+// A captured sensor that has a client, in a process that `body` then misuses.
+std::string misusing(const std::function<void(int accepted)>& body) {
+  return run([&body] {
+           enter_private_network();
+           place(packet_socket(), 8);
+           take_low();
+           auto opened = sensor::BoundSockets::open(one_port(4444), 5);
+           REQUIRE(opened.has_value() && opened->size() == 2);
+           if (fork() == 0) {
+             sockaddr_in to{};
+             to.sin_family = AF_INET;
+             to.sin_port = htons(4444);
+             to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+             const int fd = socket(AF_INET, SOCK_STREAM, 0);
+             REQUIRE(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)) == 0);
+             REQUIRE(send(fd, "secret", 6, 0) == 6);
+             char byte = 0;
+             static_cast<void>(!read(fd, &byte, 1));
+             _exit(0);
+           }
+           pollfd waiting{.fd = opened->fd(), .events = POLLIN, .revents = 0};
+           REQUIRE(poll(&waiting, 1, 10'000) == 1);
+           REQUIRE(install(sensor::kPolicy).has_value());
+           const int accepted =
+               accept4(sensor::kFirstBound, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+           REQUIRE(accepted > sensor::kFirstBound);
+           body(accepted);
+           _exit(0);
+         })
+      .how;
+}
+
+TEST(SensorPolicy, CannotReadWhatItsClientsSend) {
+  SKIP_WITHOUT_ROOT();
+  std::array<char, 16> buffer{};
+  EXPECT_EQ(misusing([&](int fd) {
+              REQUIRE(recvfrom(fd, nullptr, 0, 0, nullptr, nullptr) <= 0);
+              REQUIRE(send(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+            }),
+            kLived)
+      << "only what follows is in the way";
+  EXPECT_EQ(misusing([&](int fd) { recv(fd, buffer.data(), 1, 0); }), kDiedByFilter);
+  EXPECT_EQ(misusing([&](int fd) { recv(fd, buffer.data(), buffer.size(), MSG_PEEK); }),
+            kDiedByFilter);
+  EXPECT_EQ(misusing([&](int fd) { static_cast<void>(!read(fd, buffer.data(), 1)); }),
+            kDiedByFilter);
+  EXPECT_EQ(misusing([&](int fd) {
+              msghdr message{};
+              recvmsg(fd, &message, 0);
+            }),
+            kDiedByFilter);
+}
+
+TEST(SensorPolicy, CannotFreeALowNumberForWhatItAccepts) {
+  SKIP_WITHOUT_ROOT();
+  for (const int number : {2, 3, 6, 7, 63})
+    EXPECT_EQ(misusing([&](int) { close(number); }), kDiedByFilter) << number;
+  EXPECT_EQ(misusing([](int fd) { dup2(fd, 3); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { accept4(sensor::kFirstBound, nullptr, nullptr, 0); }),
+            kDiedByFilter);
+}
+
+TEST(SensorPolicy, CannotConnectFromABoundSocket) {
+  SKIP_WITHOUT_ROOT();
+  EXPECT_EQ(misusing([](int) {
+              sockaddr_in to{};
+              to.sin_family = AF_INET;
+              to.sin_port = htons(9);
+              to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+              sendto(sensor::kFirstBound, "x", 1, MSG_FASTOPEN | MSG_DONTWAIT | MSG_NOSIGNAL,
+                     reinterpret_cast<sockaddr*>(&to), sizeof(to));
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(misusing([](int fd) { shutdown(fd, SHUT_RDWR); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { listen(sensor::kFirstBound, 4096); }), kDiedByFilter);
+}
+
+TEST(SensorPolicy, ItsCaptureSocketIsNoneOfTheBoundOnes) {
+  SKIP_WITHOUT_ROOT();
+  // With the flags that are right for a banner.
+  EXPECT_EQ(misusing([](int) {
+              sockaddr_ll to{};
+              to.sll_family = AF_PACKET;
+              to.sll_protocol = htons(ETH_P_IP);
+              to.sll_ifindex = 1;
+              to.sll_halen = 6;
+              sendto(8, kWord.data(), kWord.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                     reinterpret_cast<sockaddr*>(&to), sizeof(to));
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { recvfrom(8, nullptr, 0, 0, nullptr, nullptr); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) {
+              sockaddr_ll name{};
+              socklen_t size = sizeof(name);
+              getsockname(8, reinterpret_cast<sockaddr*>(&name), &size);
+            }),
+            kDiedByFilter);
 }
 
 TEST(SensorPolicy, ReceivesOnlyWhereItHasARow) {

@@ -119,13 +119,18 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
       if (row.name.find("send") == std::string_view::npos) continue;
       const auto on = std::find_if(row.checks.begin(), row.checks.end(),
                                    [](auto& c) { return c.mask == kIntMask && c.argument == 0; });
-      const std::string where = on == row.checks.end() ? "any" : std::to_string(on->value);
+      const bool bound = std::any_of(row.checks.begin(), row.checks.end(), [](auto& c) {
+        return c.any_bit && c.argument == 0 && c.mask == on_descriptor_from(64).mask;
+      });
+      const std::string where = bound                    ? "64 and above"
+                                : on == row.checks.end() ? "any"
+                                                         : std::to_string(on->value);
       found.insert(std::string(row.name) + " " + where + (checks(row, 4, ~0ULL, 0) ? " peer" : ""));
     }
     return found;
   };
-  EXPECT_EQ(sending(sensor::kPolicy),
-            (std::set<std::string>{"sendto 3 peer", "sendto 6", "sendto 7"}));
+  EXPECT_EQ(sending(sensor::kPolicy), (std::set<std::string>{"sendto 3 peer", "sendto 6",
+                                                             "sendto 7", "sendto 64 and above"}));
   EXPECT_EQ(sending(monitor::kPolicy), (std::set<std::string>{"sendto any peer", "sendto 9"}));
   EXPECT_EQ(sending(resolver::kPolicy), (std::set<std::string>{"sendto any peer"}));
   EXPECT_EQ(sending(enforcer::kPolicy),
