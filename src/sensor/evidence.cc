@@ -19,10 +19,12 @@ constexpr std::uint32_t code_of(Protocol protocol, Port port) {
 // ---- Lists and chains: indices into a vector, 0 ends them ---------------------------------------
 
 template <class Node>
-void EvidenceTable::append(std::vector<Node>& nodes, Link Node::*link, List& list, Index index) {
-  nodes[index].*link = {.older = list.newest, .newer = 0};
-  (list.newest == 0 ? list.oldest : (nodes[list.newest].*link).newer) = index;
-  list.newest = index;
+void EvidenceTable::insert(std::vector<Node>& nodes, Link Node::*link, List& list, Index index,
+                           Index next) {
+  const Index previous = next == 0 ? list.newest : (nodes[next].*link).older;
+  nodes[index].*link = {.older = previous, .newer = next};
+  (previous == 0 ? list.oldest : (nodes[previous].*link).newer) = index;
+  (next == 0 ? list.newest : (nodes[next].*link).older) = index;
 }
 
 template <class Node>
@@ -124,7 +126,7 @@ EvidenceTable::Touched EvidenceTable::touch(const Source& source, Protocol proto
       forget(weakest(1, 0));
       ++evicted;
     }
-    suspect = admit(source);
+    suspect = admit(source, End::newest);
   }
   expire(suspect, now);
 
@@ -137,7 +139,7 @@ EvidenceTable::Touched EvidenceTable::touch(const Source& source, Protocol proto
     append(touches_, &Touch::age, suspects_[suspect].touches, known);
   } else {
     if (!make_room_for_port(suspect, evicted)) drop(suspects_[suspect].touches.oldest);
-    remember(suspect, what, now);
+    remember(suspect, what, now, End::newest);
   }
 
   Suspect& here = suspects_[suspect];
@@ -151,12 +153,12 @@ EvidenceTable::Touched EvidenceTable::touch(const Source& source, Protocol proto
           .reports = here.reports};
 }
 
-EvidenceTable::Index EvidenceTable::admit(const Source& source) {
+EvidenceTable::Index EvidenceTable::admit(const Source& source, End end) {
   const Index index = take(suspects_, free_suspect_, Suspect{.source = source});
   Index& bucket = bucket_of(source);
   suspects_[index].next_in_bucket = bucket;
   bucket = index;
-  append(suspects_, &Suspect::idle, idle_, index);
+  insert(suspects_, &Suspect::idle, idle_, index, end == End::newest ? 0 : idle_.oldest);
   append(suspects_, &Suspect::level, levels_[0], index);
   levels_in_use_[0] |= 1;
   ++size_;
@@ -179,14 +181,28 @@ bool EvidenceTable::make_room_for_port(Index suspect, std::uint32_t& evicted) {
   return true;
 }
 
-void EvidenceTable::remember(Index suspect, std::uint32_t what, Clock::time_point now) {
+void EvidenceTable::remember(Index suspect, std::uint32_t what, Clock::time_point at, End end) {
   const Index index =
-      take(touches_, free_touch_, Touch{.at = now, .suspect = suspect, .what = what});
+      take(touches_, free_touch_, Touch{.at = at, .suspect = suspect, .what = what});
   Index& bucket = bucket_of(suspect, what);
   touches_[index].next_in_bucket = bucket;
   bucket = index;
-  append(touches_, &Touch::age, suspects_[suspect].touches, index);
-  move_to_level(suspect, suspects_[suspect].count + 1);
+  place_by_age(index);
+  move_to_level(suspect, suspects_[suspect].count + 1, end);
+}
+
+// Into its source's list. What just happened is the newest; what another table knew is mostly the
+// oldest: one step either way.
+void EvidenceTable::place_by_age(Index touch) {
+  List& list = suspects_[touches_[touch].suspect].touches;
+  const Clock::time_point at = touches_[touch].at;
+  Index next = 0;
+  if (list.newest != 0 && touches_[list.newest].at > at) {
+    next = list.oldest;
+    while (touches_[next].at <= at)
+      next = touches_[next].age.newer;
+  }
+  insert(touches_, &Touch::age, list, touch, next);
 }
 
 // ---- Forgetting ---------------------------------------------------------------------------------
@@ -227,14 +243,91 @@ void EvidenceTable::forget_silent(Clock::time_point now) {
   }
 }
 
+// ---- From one table to another ------------------------------------------------------------------
+
+EvidenceTable::Cursor EvidenceTable::walk() const {
+  Cursor cursor;
+  cursor.suspect = idle_.newest;
+  cursor.touch = suspects_[idle_.newest].touches.newest;
+  return cursor;
+}
+
+std::optional<EvidenceTable::Remembered> EvidenceTable::next(Cursor& cursor, std::size_t most,
+                                                             Clock::time_point now) const {
+  if (cursor.suspect == 0) return std::nullopt;
+  const Suspect& suspect = suspects_[cursor.suspect];
+  Remembered found{.source = suspect.source, .reported = suspect.reports.above, .touches = {}};
+  for (; cursor.touch != 0 && found.touches.size() < most;
+       cursor.touch = touches_[cursor.touch].age.older) {
+    const Touch& touch = touches_[cursor.touch];
+    const auto port = Port::make(touch.what & 0xffffU);
+    if (!port || now - touch.at > window_) break;
+    const bool tcp = touch.what >> 16U == static_cast<std::uint32_t>(Protocol::tcp);
+    found.touches.push_back(
+        {.protocol = tcp ? Protocol::tcp : Protocol::udp, .port = *port, .at = touch.at});
+  }
+  // What follows an old one is older still.
+  if (cursor.touch == 0 || now - touches_[cursor.touch].at > window_) {
+    cursor.suspect = suspect.idle.older;
+    cursor.touch = suspects_[cursor.suspect].touches.newest;
+  }
+  // Whoever was touched before this one was silent for a whole window, too.
+  if (found.touches.empty()) return std::nullopt;
+  return found;
+}
+
+EvidenceTable::Merged EvidenceTable::merge(const Remembered& other, Clock::time_point now) {
+  Merged merged{.distinct = 0, .evicted = 0, .reports = nullptr};
+  End end = End::newest;
+  Index suspect = lookup(other.source);
+  if (suspect == 0) {
+    if (size_ == max_sources_) {
+      const Index weak = weakest(1, 0);
+      if (suspects_[weak].count >= other.touches.size()) return merged;
+      forget(weak);
+      ++merged.evicted;
+    }
+    end = End::oldest;
+    suspect = admit(other.source, end);
+  }
+  expire(suspect, now);
+  for (const Memory& memory : other.touches) {
+    // A clock that two processes share still gives the later of two readings to either.
+    if (now - memory.at <= window_ && memory.at <= now)
+      merge_touch(suspect, memory, end, merged.evicted);
+  }
+  if (suspects_[suspect].count == 0) {
+    forget(suspect);  // nothing of it was worth keeping
+    return merged;
+  }
+  merged.distinct = suspects_[suspect].count;
+  merged.reports = &suspects_[suspect].reports;
+  return merged;
+}
+
+void EvidenceTable::merge_touch(Index suspect, const Memory& memory, End end,
+                                std::uint32_t& evicted) {
+  const std::uint32_t what = code_of(memory.protocol, memory.port);
+  const Index known = lookup(suspect, what);
+  if (known == 0) {
+    if (make_room_for_port(suspect, evicted)) remember(suspect, what, memory.at, end);
+    return;
+  }
+  if (touches_[known].at >= memory.at) return;
+  unlink(touches_, &Touch::age, suspects_[suspect].touches, known);
+  touches_[known].at = memory.at;
+  place_by_age(known);
+}
+
 // ---- Levels: who has how much evidence ----------------------------------------------------------
 
-void EvidenceTable::move_to_level(Index suspect, std::uint32_t count) {
+void EvidenceTable::move_to_level(Index suspect, std::uint32_t count, End end) {
   Suspect& here = suspects_[suspect];
   const auto bit = [](std::uint32_t level) { return std::uint64_t{1} << (level % 64); };
   unlink(suspects_, &Suspect::level, levels_[here.count], suspect);
   if (levels_[here.count].oldest == 0) levels_in_use_[here.count / 64] &= ~bit(here.count);
-  append(suspects_, &Suspect::level, levels_[count], suspect);
+  List& level = levels_[count];
+  insert(suspects_, &Suspect::level, level, suspect, end == End::newest ? 0 : level.oldest);
   levels_in_use_[count / 64] |= bit(count);
 
   const auto extra_of = [](std::uint32_t ports) { return ports > 1 ? ports - 1 : 0; };

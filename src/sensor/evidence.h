@@ -19,6 +19,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/event_loop.h"
@@ -56,12 +57,49 @@ class EvidenceTable {
     Reports& reports;        // until the next call
   };
 
+  // A source as one table tells another: what it touched inside the window, the newest first.
+  struct Memory {
+    Protocol protocol;
+    Port port;
+    Clock::time_point at;
+  };
+  struct Remembered {
+    Source source;
+    bool reported;
+    std::vector<Memory> touches;
+  };
+
   explicit EvidenceTable(const Settings& settings);
 
   Touched touch(const Source& source, Protocol protocol, Port port, Clock::time_point now);
 
   // Null when the source is not known.
   [[nodiscard]] Reports* find(const Source& source);
+
+  // Where a walk over all sources stands. It goes from the source that was touched last to the
+  // longest idle, so that whoever hears only half of it has the better half. Nothing may be touched
+  // or merged meanwhile.
+  class Cursor {
+   private:
+    friend EvidenceTable;
+    std::uint32_t suspect = 0;
+    std::uint32_t touch = 0;
+  };
+  [[nodiscard]] Cursor walk() const;
+  // The next source with at most `most` (1 or more) touches; one with more comes again with the
+  // next of them. Nothing at the end.
+  [[nodiscard]] std::optional<Remembered> next(Cursor& cursor, std::size_t most,
+                                               Clock::time_point now) const;
+
+  struct Merged {
+    std::uint32_t distinct;  // ports inside the window, with these
+    std::uint32_t evicted;   // sources that gave way
+    Reports* reports;        // until the next call; null: there was no room, nothing was merged
+  };
+  // Adds what another table remembers, as older than all that is known here if the order of walk()
+  // is kept (any other costs time, at most kMaxTrigger steps a touch). A full table makes room for a
+  // source with more ports than its own weakest.
+  Merged merge(const Remembered& other, Clock::time_point now);
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t bytes() const;
@@ -99,8 +137,17 @@ class EvidenceTable {
 
   static constexpr std::size_t kLevels = kMaxTrigger + 1;
 
+  // Which end of its lists a source goes to.
+  enum class End : std::uint8_t { oldest, newest };
+
+  // Before `next`, which is in the list; at the newest end when that is 0.
   template <class Node>
-  static void append(std::vector<Node>& nodes, Link Node::*link, List& list, Index index);
+  static void insert(std::vector<Node>& nodes, Link Node::*link, List& list, Index index,
+                     Index next);
+  template <class Node>
+  static void append(std::vector<Node>& nodes, Link Node::*link, List& list, Index index) {
+    insert(nodes, link, list, index, 0);
+  }
   template <class Node>
   static void unlink(std::vector<Node>& nodes, Link Node::*link, List& list, Index index);
   template <class Node>
@@ -113,14 +160,16 @@ class EvidenceTable {
   [[nodiscard]] Index lookup(const Source& source);
   [[nodiscard]] Index lookup(Index suspect, std::uint32_t what);
 
-  Index admit(const Source& source);
+  Index admit(const Source& source, End end);
   void forget(Index suspect);
-  void remember(Index suspect, std::uint32_t what, Clock::time_point now);
+  void remember(Index suspect, std::uint32_t what, Clock::time_point at, End end);
+  void place_by_age(Index touch);
+  void merge_touch(Index suspect, const Memory& memory, End end, std::uint32_t& evicted);
   void drop(Index touch);
   void expire(Index suspect, Clock::time_point now);
   void forget_silent(Clock::time_point now);
   // Level changes go through here, so that lists, levels_in_use_ and the two sums stay true.
-  void move_to_level(Index suspect, std::uint32_t count);
+  void move_to_level(Index suspect, std::uint32_t count, End end = End::newest);
   // The longest idle of the lowest level that is in use, from `lowest` up; never `except`.
   [[nodiscard]] Index weakest(std::uint32_t lowest, Index except) const;
   // True when `suspect` may remember one more port, having made room where its level deserves it.

@@ -43,6 +43,47 @@ void Tracker::not_delivered(const Source& source) {
   if (reports->last_was_first) reports->above = false;
 }
 
+std::optional<Evidence> Tracker::hand_over(Clock::time_point now) {
+  if (!walk4_) walk4_ = v4_.walk();
+  if (!walk6_) walk6_ = v6_.walk();
+  auto found = v4_.next(*walk4_, kMaxTouches, now);
+  if (!found) found = v6_.next(*walk6_, kMaxTouches, now);
+  if (!found) return std::nullopt;
+  Evidence evidence{.source = found->source, .touches = {}, .reported = found->reported};
+  evidence.touches.reserve(found->touches.size());
+  for (const EvidenceTable::Memory& memory : found->touches) {
+    evidence.touches.push_back({.protocol = memory.protocol,
+                                .port = memory.port,
+                                .age = std::chrono::floor<std::chrono::seconds>(now - memory.at)});
+  }
+  return evidence;
+}
+
+std::optional<std::uint32_t> Tracker::merge(const Evidence& evidence, Clock::time_point now,
+                                            SensorTally& tally) {
+  EvidenceTable::Remembered other{
+      .source = evidence.source, .reported = evidence.reported, .touches = {}};
+  other.touches.reserve(evidence.touches.size());
+  for (const Touch& touch : evidence.touches) {
+    other.touches.push_back(
+        {.protocol = touch.protocol, .port = touch.port, .at = now - touch.age});
+  }
+  const EvidenceTable::Merged merged = table_of(evidence.source).merge(other, now);
+  tally.add(SensorCounter::evicted, merged.evicted);
+  if (merged.reports == nullptr) return std::nullopt;
+  // `due` stays as it is: when the predecessor told it last is not known, so the next hit may tell
+  // it once too early.
+  if (evidence.reported) merged.reports->above = true;
+  if (merged.distinct < trigger_ || merged.reports->above) return std::nullopt;
+  return merged.distinct;
+}
+
+void Tracker::reported(const Source& source, Clock::time_point now) {
+  EvidenceTable::Reports* reports = table_of(source).find(source);
+  if (reports == nullptr) return;
+  *reports = {.last = now, .due = false, .above = true, .last_was_first = true};
+}
+
 std::size_t Tracker::tracked(bool v4) const {
   return v4 ? v4_.size() : v6_.size();
 }

@@ -7,9 +7,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "common/counters.h"
 #include "common/event_loop.h"
+#include "common/messages.h"
 #include "common/net_types.h"
 #include "sensor/evidence.h"
 #include "sensor/keyed_hash.h"
@@ -52,6 +54,18 @@ class Tracker {
   // waiting, as `first` if it was. Nothing happens if the source has been forgotten meanwhile.
   void not_delivered(const Source& source);
 
+  // What is remembered, for a successor: one source after the other, IPv4 first, with its ages at
+  // `now`; nothing at the end. Begins at the first call; after that no hit may be added.
+  [[nodiscard]] std::optional<Evidence> hand_over(Clock::time_point now);
+
+  // What a predecessor remembered. The number of distinct ports, where these bring the source to
+  // the trigger and that has not been reported.
+  std::optional<std::uint32_t> merge(const Evidence& evidence, Clock::time_point now,
+                                     SensorTally& tally);
+
+  // What merge() found was reported, as `first`.
+  void reported(const Source& source, Clock::time_point now);
+
   // It has a hit that is remembered.
   [[nodiscard]] bool knows(const Source& source) {
     return table_of(source).find(source) != nullptr;
@@ -65,6 +79,8 @@ class Tracker {
   EvidenceTable& table_of(const Source& source) { return source.is_v4() ? v4_ : v6_; }
 
   std::uint32_t trigger_;
+  std::optional<EvidenceTable::Cursor> walk4_;  // once handing over
+  std::optional<EvidenceTable::Cursor> walk6_;
   EvidenceTable v4_;
   EvidenceTable v6_;
 };

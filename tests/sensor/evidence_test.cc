@@ -132,6 +132,152 @@ TEST_F(Evidence, TooSmallATableIsTakenAsTheSmallest) {
   EXPECT_EQ(table.size(), EvidenceTable::kMinSources);
 }
 
+// ---- From one table to another ------------------------------------------------------------------
+
+std::vector<EvidenceTable::Remembered> all_of(const EvidenceTable& table, std::size_t most,
+                                              Clock::time_point now) {
+  std::vector<EvidenceTable::Remembered> all;
+  auto cursor = table.walk();
+  while (const auto next = table.next(cursor, most, now))
+    all.push_back(*next);
+  return all;
+}
+
+TEST_F(Evidence, AWalkGoesFromTheLastTouchedToTheLongestIdle) {
+  touch(1, 21);
+  touch(2, 21);
+  touch(3, 21);
+  touch(1, 22);
+  const auto all = all_of(table_, 128, now_);
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0].source, source(1));
+  ASSERT_EQ(all[0].touches.size(), 2U);
+  EXPECT_EQ(all[0].touches[0].port.number(), 22);
+  EXPECT_EQ(all[0].touches[1].port.number(), 21);
+  EXPECT_EQ(all[1].source, source(3));
+  EXPECT_EQ(all[2].source, source(2));
+}
+
+TEST_F(Evidence, ASourceWithManyTouchesComesInSeveralParts) {
+  for (std::uint32_t port = 1; port <= 7; ++port)
+    touch(1, port);
+  touch(2, 1);
+  const auto all = all_of(table_, 3, now_);
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[0].touches.size(), 1U);
+  std::set<unsigned> ports;
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    EXPECT_EQ(all[i].source, source(1));
+    for (const auto& memory : all[i].touches)
+      ports.insert(memory.port.number());
+  }
+  EXPECT_EQ(ports.size(), 7U);
+}
+
+TEST_F(Evidence, WhatFellOutOfTheWindowIsNotTold) {
+  touch(1, 21);
+  touch(2, 21);
+  now_ += 30s;
+  touch(2, 22);
+  now_ += 40s;
+  const auto all = all_of(table_, 128, now_);
+  ASSERT_EQ(all.size(), 1U);
+  ASSERT_EQ(all[0].touches.size(), 1U);
+  EXPECT_EQ(all[0].touches[0].port.number(), 22);
+}
+
+TEST_F(Evidence, AnEmptyTableHasNothingToTell) {
+  EXPECT_TRUE(all_of(table_, 128, now_).empty());
+}
+
+TEST_F(Evidence, AFullTableMakesRoomForWhoHasMorePortsThanItsWeakest) {
+  for (std::uint32_t i = 0; i < kMax; ++i)
+    touch(i, 23);
+  const auto memory = [&](std::uint32_t number, std::uint32_t ports) {
+    EvidenceTable::Remembered other{.source = source(number), .reported = false, .touches = {}};
+    for (std::uint32_t port = 1; port <= ports; ++port) {
+      other.touches.push_back({.protocol = Protocol::tcp, .port = *Port::make(port), .at = now_});
+    }
+    return other;
+  };
+  EXPECT_EQ(table_.merge(memory(1000, 1), now_).reports, nullptr);
+  EXPECT_FALSE(known(1000));
+  const auto merged = table_.merge(memory(1001, 2), now_);
+  EXPECT_EQ(merged.distinct, 2U);
+  EXPECT_EQ(merged.evicted, 1U);
+  EXPECT_TRUE(known(1001));
+  EXPECT_FALSE(known(0));
+  EXPECT_EQ(table_.size(), kMax);
+}
+
+TEST_F(Evidence, NothingOfWhatCannotBeKeptStays) {
+  now_ += 1h;
+  const EvidenceTable::Remembered old{
+      .source = source(1),
+      .reported = true,
+      .touches = {{.protocol = Protocol::tcp, .port = *Port::make(1), .at = now_ - 61s},
+                  {.protocol = Protocol::tcp, .port = *Port::make(2), .at = now_ + 1s}}};
+  EXPECT_EQ(table_.merge(old, now_).reports, nullptr);
+  EXPECT_EQ(table_.size(), 0U);
+}
+
+TEST_F(Evidence, TheLaterOfTwoTouchesOfOnePortCounts) {
+  touch(1, 21);
+  const auto first = now_;
+  now_ += 50s;
+  touch(1, 22);
+  const EvidenceTable::Remembered other{
+      .source = source(1),
+      .reported = false,
+      .touches = {{.protocol = Protocol::tcp, .port = *Port::make(21), .at = now_ - 10s},
+                  {.protocol = Protocol::tcp, .port = *Port::make(22), .at = first}}};
+  EXPECT_EQ(table_.merge(other, now_).distinct, 2U);
+  now_ += 45s;
+  EXPECT_EQ(touch(1, 23).before, 2U) << "21 was touched 55 s ago, 22 45 s ago";
+  now_ += 10s;
+  EXPECT_EQ(touch(1, 24).before, 2U) << "21 is too old now";
+}
+
+// A stream of touches is cut at random; whoever hears the second half alone and is then told what
+// the first half left says what one table says that heard it all.
+TEST_F(Evidence, TwoTablesMergedAreOneThatSawEverything) {
+  std::mt19937 engine(1234);
+  const auto below = [&engine](std::uint32_t bound) {
+    return static_cast<std::uint32_t>(engine() % bound);
+  };
+  const EvidenceTable::Settings settings{
+      .max_sources = 512, .enough = 3, .window = 60s, .seed = {3, 4}};
+  for (int round = 0; round < 50; ++round) {
+    EvidenceTable whole(settings);
+    EvidenceTable before(settings);
+    EvidenceTable after(settings);
+    const std::uint32_t cut = below(2000);
+    const std::uint32_t overlap = below(50);  // heard by both
+    for (std::uint32_t i = 0; i < 2000; ++i) {
+      now_ += std::chrono::milliseconds(below(100));
+      const Source from = source(below(200));
+      const Port port = *Port::make(1 + below(20));
+      whole.touch(from, Protocol::tcp, port, now_);
+      if (i < cut + overlap) before.touch(from, Protocol::tcp, port, now_);
+      if (i >= cut) after.touch(from, Protocol::tcp, port, now_);
+    }
+    for (const auto& remembered : all_of(before, 1 + below(5), now_))
+      after.merge(remembered, now_);
+    std::map<Source, std::map<unsigned, Clock::time_point>> expected;
+    std::map<Source, std::map<unsigned, Clock::time_point>> merged;
+    for (const auto& [table, into] : {std::pair(&whole, &expected), std::pair(&after, &merged)}) {
+      Clock::time_point last = now_;
+      for (const auto& remembered : all_of(*table, 128, now_)) {
+        EXPECT_LE(remembered.touches.front().at, last) << "by age";
+        last = remembered.touches.front().at;
+        for (const auto& memory : remembered.touches)
+          (*into)[remembered.source][memory.port.number()] = memory.at;
+      }
+    }
+    ASSERT_EQ(merged, expected) << "round " << round;
+  }
+}
+
 // A plain model of what a table without limits would say, and the limits, under random load.
 TEST_F(Evidence, AgreesWithAPlainCountAsLongAsASourceIsNotForgotten) {
   std::mt19937 engine(4711);

@@ -176,6 +176,53 @@ TEST_F(TrackerTest, TheLargestTriggerCanBeReachedInTheSmallestTable) {
   EXPECT_EQ(hit(tracker, scanner(), kMaxTrigger).verdict, Verdict::report_first);
 }
 
+// What `from` remembers, told to `to`.
+void hand_over(Tracker& from, Tracker& to, Clock::time_point now, SensorTally& tally) {
+  while (const auto evidence = from.hand_over(now))
+    to.merge(*evidence, now, tally);
+}
+
+TEST_F(TrackerTest, BothFamiliesAreHandedOver) {
+  Tracker old = make(2);
+  Tracker successor = make(2);
+  hit(old, scanner(), 21);
+  hit(old, scanner6(), 21, 0s, Protocol::udp);
+  hand_over(old, successor, kStart + 1s, tally_);
+  EXPECT_EQ(hit(successor, scanner(), 22, 1s).verdict, Verdict::report_first);
+  EXPECT_EQ(hit(successor, scanner6(), 21, 1s).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, HandedOverHitsKeepTheirAge) {
+  Tracker old = make(2, 60s);
+  Tracker successor = make(2, 60s);
+  hit(old, scanner(), 21);
+  hit(old, other(), 21, 30s);
+  hand_over(old, successor, kStart + 40s, tally_);
+  EXPECT_EQ(hit(successor, scanner(), 22, 62s).verdict, Verdict::counted);
+  EXPECT_EQ(hit(successor, other(), 22, 62s).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, AReportedSourceWithMoreTouchesThanOneMessageHoldsStaysReported) {
+  Tracker old = make(kMaxTrigger);
+  Tracker successor = make(kMaxTrigger);
+  for (std::uint32_t port = 1; port <= kMaxTrigger; ++port)
+    hit(old, scanner(), port);
+  hand_over(old, successor, kStart, tally_);
+  const auto next = hit(successor, scanner(), 1, 1s);
+  EXPECT_EQ(next.verdict, Verdict::report_again);
+  EXPECT_EQ(next.distinct_ports, kMaxTrigger);
+}
+
+TEST_F(TrackerTest, AFullTableIsHandedOverWithoutLoss) {
+  Tracker old = make(2);
+  Tracker successor = make(2);
+  for (std::uint8_t i = 0; i < 64; ++i)
+    hit(old, Source::of(Address::v4(10, 0, 0, i), false), 23);
+  hand_over(old, successor, kStart, tally_);
+  EXPECT_EQ(successor.tracked(true), 64U);
+  EXPECT_EQ(tally_.get(SensorCounter::evicted), 0U);
+}
+
 TEST_F(TrackerTest, EvictionsAreCounted) {
   Tracker tracker = make(2);
   for (std::uint8_t i = 0; i < 70; ++i) {
