@@ -32,6 +32,8 @@ enum class SensorCounter : std::uint8_t {
   lookup_over_budget,  // the sock_diag budget was spent: not counted against anybody
   lookup_failed,       // the kernel did not answer: not counted against anybody
   kernel_dropped,      // the capture ring was full (tp_drops)
+  contacts,            // connections and datagrams that our own sockets took (bind modes)
+  contact_failed,      // those that could not be taken: gone meanwhile, or no descriptor for them
   count_,
 };
 
@@ -59,6 +61,8 @@ inline constexpr std::array<std::string_view, kSensorCounters> kSensorCounterNam
     "lookup_over_budget",
     "lookup_failed",
     "kernel_dropped",
+    "contacts",
+    "contact_failed",
 };
 static_assert(!kSensorCounterNames.back().empty());
 

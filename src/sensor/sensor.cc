@@ -10,6 +10,10 @@
 namespace portsentry::sensor {
 namespace {
 
+// How long a successor waits for its predecessor's memory, and how many hits it keeps meanwhile.
+constexpr std::chrono::seconds kEarly{10};
+constexpr std::size_t kMostEarly = 1024;
+
 // A half of a header may have come in anywhere; to sock_diag 0 means that no interface is known.
 constexpr std::uint32_t kAnyInterface = 0;
 
@@ -24,6 +28,8 @@ std::optional<ScanKind> kind_of(const Segment& packet) {
 Sensor::Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges)
     : ports_(ports),
       interfaces_(config.interfaces),
+      local_check_(config.local_check),
+      service_check_(config.service_check),
       edges_(std::move(edges)),
       own_flows_(seed),
       tracker_({.trigger = config.scan_trigger,
@@ -50,7 +56,69 @@ void Sensor::judge_overdue(const LocalView& view, Clock::time_point now) {
 void Sensor::judge(const Segment& packet, std::uint32_t interface, const LocalView& view,
                    Clock::time_point now) {
   if (const auto reason = why_not(packet, interface, view, now)) return tally_.add(*reason);
-  count(packet, view, now);
+  // why_not() has seen to it that both exist.
+  const auto port = Port::make(packet.target_port);
+  const auto kind = kind_of(packet);
+  if (!port || !kind) return;
+  count({.source = Source::of(packet.source, view.is_on_link(packet.source)),
+         .address = packet.source,
+         .target = packet.target,
+         .protocol = packet.protocol,
+         .port = *port,
+         .kind = *kind,
+         .flags = packet.flags,
+         .distinct_ports = 0,
+         .first = false,
+         .ip_options = packet.ip_options,
+         .fragmented = packet.fragmented,
+         .interface = interface},
+        now);
+}
+
+bool Sensor::contact(const Contact& contact, const LocalView& view, Clock::time_point now) {
+  tally_.add(SensorCounter::contacts);
+  if (const auto reason = why_not(contact, view)) {
+    tally_.add(*reason);
+    return false;
+  }
+  const Tracker::Verdict verdict =
+      count({.source = Source::of(contact.source, view.is_on_link(contact.source)),
+             .address = contact.source,
+             .target = contact.target,
+             .protocol = contact.protocol,
+             .port = contact.port,
+             .kind = ScanKind::connect,
+             .flags = {},
+             .distinct_ports = 0,
+             .first = false,
+             .ip_options = false,
+             .fragmented = false,
+             .interface = contact.interface},
+            now);
+  switch (verdict) {
+    case Tracker::Verdict::counted:
+    case Tracker::Verdict::repeated:
+      return false;
+    case Tracker::Verdict::report_first:
+    case Tracker::Verdict::report_again:
+      return true;
+    case Tracker::Verdict::withheld:
+      return contact.protocol == Protocol::tcp;
+  }
+  return false;
+}
+
+// The kernel has delivered it, so the target is ours, and the flags were in order.
+std::optional<SensorCounter> Sensor::why_not(const Contact& contact, const LocalView& view) const {
+  if (local_check_) {
+    if (contact.source == contact.target) return SensorCounter::to_itself;
+    if (contact.source.is_loopback() || view.is_own(contact.source))
+      return SensorCounter::bad_source;
+  }
+  const bool possible = contact.source.is_routable_unicast() || contact.source.is_link_local() ||
+                        contact.source.is_loopback();
+  if (!possible) return SensorCounter::bad_source;
+  return std::nullopt;
 }
 
 // Not counted anywhere: what we send is evidence of nothing.
@@ -81,11 +149,11 @@ std::vector<Segment> Sensor::segments(const Frame& frame, Clock::time_point now)
 // The first reason not to hold this packet against its source; nothing when there is none.
 std::optional<SensorCounter> Sensor::why_not(const Segment& packet, std::uint32_t interface,
                                              const LocalView& view, Clock::time_point now) {
-  if (packet.source == packet.target) return SensorCounter::to_itself;
+  if (local_check_ && packet.source == packet.target) return SensorCounter::to_itself;
   // A neighbour can scan from its link-local address, and gets answers: it is reported, though nobody
   // will ban it (guard.cc).
   const bool possible = packet.source.is_routable_unicast() || packet.source.is_link_local();
-  if (!possible || view.is_own(packet.source)) return SensorCounter::bad_source;
+  if (!possible || (local_check_ && view.is_own(packet.source))) return SensorCounter::bad_source;
   // Loopback addresses are ours too, and a packet for one that came over a wire is dropped by the
   // kernel.
   if (!view.is_own(packet.target) || packet.target.is_multicast() || packet.target.is_loopback()) {
@@ -96,6 +164,7 @@ std::optional<SensorCounter> Sensor::why_not(const Segment& packet, std::uint32_
   if (!port || !ports_.of(packet.protocol).contains(*port)) return SensorCounter::unwatched_port;
   if (packet.protocol == Protocol::udp && own_flows_.answers(packet, now))
     return SensorCounter::own_flow;
+  if (!service_check_) return std::nullopt;
   return why_service(packet, *port, interface, view, now);
 }
 
@@ -125,38 +194,48 @@ std::optional<SensorCounter> Sensor::why_service(const Segment& packet, Port por
   return std::nullopt;
 }
 
-void Sensor::count(const Segment& packet, const LocalView& view, Clock::time_point now) {
-  // why_not() has seen to it that both exist.
-  const auto port = Port::make(packet.target_port);
-  const auto kind = kind_of(packet);
-  if (!port || !kind) return;
-
-  const Source source = Source::of(packet.source, view.is_on_link(packet.source));
-  const Tracker::Hit hit = tracker_.add(source, packet.protocol, *port, now, tally_);
+Tracker::Verdict Sensor::count(Detection probe, Clock::time_point now) {
+  const Tracker::Hit hit = tracker_.add(probe.source, probe.protocol, probe.port, now, tally_);
   switch (hit.verdict) {
     case Tracker::Verdict::counted:
     case Tracker::Verdict::repeated:
+      keep_early(probe, now);
+      break;
     case Tracker::Verdict::withheld:
-      return;
+      break;
     case Tracker::Verdict::report_first:
     case Tracker::Verdict::report_again:
+      probe.distinct_ports = hit.distinct_ports;
+      probe.first = hit.verdict == Tracker::Verdict::report_first;
+      report(probe);
       break;
   }
-  const bool on_its_way = edges_.report(Detection{
-      .source = source,
-      .address = packet.source,
-      .target = packet.target,
-      .protocol = packet.protocol,
-      .port = *port,
-      .kind = *kind,
-      .flags = packet.flags,
-      .distinct_ports = hit.distinct_ports,
-      .first = hit.verdict == Tracker::Verdict::report_first,
-      .ip_options = packet.ip_options,
-      .fragmented = packet.fragmented,
-  });
-  if (!on_its_way) tracker_.not_delivered(source);
+  return hit.verdict;
+}
+
+void Sensor::report(const Detection& detection) {
+  const bool on_its_way = edges_.report(detection);
+  if (!on_its_way) tracker_.not_delivered(detection.source);
   tally_.add(on_its_way ? SensorCounter::detections : SensorCounter::channel_full);
+}
+
+void Sensor::keep_early(const Detection& probe, Clock::time_point now) {
+  if (!early_until_) early_until_ = now + kEarly;
+  if (now < *early_until_ && early_.size() < kMostEarly) early_.push_back(probe);
+}
+
+void Sensor::merge(const Evidence& evidence, Clock::time_point now) {
+  const auto distinct = tracker_.merge(evidence, now, tally_);
+  if (!distinct) return;
+  const auto last = std::find_if(early_.rbegin(), early_.rend(), [&](const Detection& probe) {
+    return probe.source == evidence.source;
+  });
+  // Not among them: then its next hit reports.
+  if (last == early_.rend()) return;
+  last->distinct_ports = *distinct;
+  last->first = true;
+  tracker_.reported(evidence.source, now);
+  report(*last);
 }
 
 }  // namespace portsentry::sensor

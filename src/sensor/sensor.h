@@ -1,5 +1,6 @@
 // The sensor's pipeline for one packet: parse, put together, ask every question that could acquit
-// it, and only then count it against its source. Every "no" has a row in counters.h. No socket and
+// it, and only then count it against its source; and a shorter one for whoever reached a socket of
+// ours. Every "no" has a row in counters.h. No socket and
 // no clock in here: the kernel's answer and the way to the monitor are passed in, `now` with each
 // packet.
 #pragma once
@@ -14,6 +15,7 @@
 #include "common/local_view.h"
 #include "common/messages.h"
 #include "common/port_set.h"
+#include "sensor/bound.h"
 #include "sensor/fragments.h"
 #include "sensor/frame.h"
 #include "sensor/own_flows.h"
@@ -31,7 +33,8 @@ class Sensor {
     std::function<bool(const Detection&)> report;  // true: it is on its way
   };
 
-  // `ports`: what root allows; the configuration can only narrow it. `seed`: secret and random.
+  // `ports`: probes of which root lets us look for; the configuration can only narrow it. `seed`:
+  // secret and random.
   Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges);
 
   void frame(const Frame& frame, const LocalView& view, Clock::time_point now);
@@ -41,7 +44,19 @@ class Sensor {
   [[nodiscard]] bool waits_for_fragments() const { return !fragments_.empty(); }
   void judge_overdue(const LocalView& view, Clock::time_point now);
 
+  // Somebody reached a socket of ours. True: the other side has earned the banner. By TCP that is
+  // whoever stands at the trigger or above. A datagram's sender may be forged, and the banner be
+  // larger than what asked for it: it goes out with a report only, once a second to each source.
+  bool contact(const Contact& contact, const LocalView& view, Clock::time_point now);
+
+  // From this sensor, which judges nothing from then on, to its successor (see tracker.h).
+  [[nodiscard]] std::optional<Evidence> hand_over(Clock::time_point now) {
+    return tracker_.hand_over(now);
+  }
+  void merge(const Evidence& evidence, Clock::time_point now);
+
   [[nodiscard]] const SensorTally& tally() const { return tally_; }
+  void add_failed_contacts(unsigned count) { tally_.add(SensorCounter::contact_failed, count); }
   // Packets that were lost before they got here, in all.
   void set_kernel_dropped(std::uint64_t count) { tally_.set(SensorCounter::kernel_dropped, count); }
 
@@ -56,10 +71,17 @@ class Sensor {
   std::optional<SensorCounter> why_service(const Segment& packet, Port port,
                                            std::uint32_t interface, const LocalView& view,
                                            Clock::time_point now);
-  void count(const Segment& packet, const LocalView& view, Clock::time_point now);
+  [[nodiscard]] std::optional<SensorCounter> why_not(const Contact& contact,
+                                                     const LocalView& view) const;
+  // `probe` lacks what only the tracker knows: distinct_ports and first.
+  Tracker::Verdict count(Detection probe, Clock::time_point now);
+  void report(const Detection& detection);
+  void keep_early(const Detection& probe, Clock::time_point now);
 
   PortSets ports_;
   std::vector<std::string> interfaces_;  // empty: all
+  bool local_check_;
+  bool service_check_;
   Edges edges_;
   FragmentTable fragments_;
   OwnFlows own_flows_;
@@ -67,6 +89,10 @@ class Sensor {
   LookupBudget budget_;
   Tracker tracker_;
   SensorTally tally_;
+  // Hits below the trigger of the first seconds: what a predecessor remembers may, when it comes,
+  // make one of them the hit that reaches it.
+  std::vector<Detection> early_;
+  std::optional<Clock::time_point> early_until_;
 };
 
 }  // namespace portsentry::sensor

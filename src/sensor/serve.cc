@@ -1,6 +1,9 @@
 #include "sensor/serve.h"
 
+#include <poll.h>
+
 #include <chrono>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -10,20 +13,30 @@
 namespace portsentry::sensor {
 namespace {
 
-// After so many packets channel and rtnetlink get their turn, also under flood.
+// After so many packets channel and rtnetlink get their turn, also under flood; likewise after so
+// many messages.
 constexpr unsigned kFramesPerTurn = 256;
+constexpr unsigned kWordsPerTurn = 64;
+
+// When handing over, turns for those who had come before: more than the backlogs of a few ports.
+constexpr unsigned kLastTurns = 64;
+
+// How long nothing is accepted when the kernel had no descriptor or memory for it.
+constexpr std::chrono::milliseconds kPause{100};
 
 constexpr std::chrono::seconds kCountersInterval{1};
 
 }  // namespace
 
 int Service::run() {
-  loop_.watch(means_.channel.fd(), [this](short) { hear(); });
+  loop_.watch(means_.channel.fd(), [this](short events) { hear(events); });
   loop_.watch(means_.rtnetlink.fd(), [this](short) { refresh_view(); });
   return loop_.run();
 }
 
-void Service::hear() {
+void Service::hear(short events) {
+  if ((events & POLLOUT) != 0) say_on();
+  if ((events & ~POLLOUT) == 0) return;
   const Channel::Received received = means_.channel.receive();
   switch (received.got) {
     case Channel::Got::nothing:
@@ -36,29 +49,86 @@ void Service::hear() {
       break;
   }
   const auto message = decode_monitor_to_sensor(received.bytes, received.fd ? 1 : 0);
-  // The configuration comes once. Another would find packets judged by the first one.
-  const auto* config = message ? std::get_if<SensorConfig>(&*message) : nullptr;
-  if (config == nullptr || sensor_) return loop_.stop(kSensorBadMessage);
-  configure(*config);
+  if (!message) return loop_.stop(kSensorBadMessage);
+  take(*message);
+}
+
+void Service::take(const MonitorToSensor& message) {
+  if (const auto* config = std::get_if<SensorConfig>(&message)) {
+    // Once: another would find packets judged by the first one.
+    if (phase_ == Phase::waiting) return configure(*config);
+  } else if (phase_ == Phase::serving) {
+    const auto* evidence = std::get_if<Evidence>(&message);
+    if (evidence == nullptr) return hand_over();
+    sensor_->merge(*evidence, Clock::now());
+    return count_later();
+  }
+  loop_.stop(kSensorBadMessage);
 }
 
 void Service::configure(const SensorConfig& config) {
   sensor_.emplace(
-      means_.ports, config, means_.seed,
+      means_.orders.capture, config, means_.seed,
       Sensor::Edges{
           .ask = [this](const Segment& packet,
                         std::uint32_t interface) { return means_.lookup.ask(packet, interface); },
           .report = [this](const Detection& detection) { return send(detection); },
       });
-  send(SensorReady{});  // our first message: there is room
-  loop_.watch(means_.capture.fd(), [this](short) { see(); });
+  phase_ = Phase::announcing;
+  say_on();
+}
+
+void Service::serve() {
+  phase_ = Phase::serving;
+  if (means_.capture) loop_.watch(means_.capture->fd(), [this](short) { see(); });
+  watch_bound();
+}
+
+// The successor has been looking for a while: what arrives from here on is its business. Those who
+// completed a handshake with us before that are taken first.
+void Service::hand_over() {
+  for (unsigned i = 0; i < kLastTurns && greet_once() != 0; ++i) {
+  }
+  if (means_.capture) loop_.unwatch(means_.capture->fd());
+  send_counters();
+  phase_ = Phase::handing_over;
+  say_on();
+}
+
+void Service::say_on() {
+  for (unsigned i = 0; i < kWordsPerTurn && has_words(); ++i) {
+    if (!unsaid_) unsaid_ = next_word();
+    if (!send(*unsaid_)) break;
+    const SensorToMonitor word = std::move(*unsaid_);
+    unsaid_.reset();
+    said(word);
+  }
+  const short events = has_words() ? POLLIN | POLLOUT : POLLIN;
+  loop_.watch(
+      means_.channel.fd(), [this](short happened) { hear(happened); }, events);
+}
+
+SensorToMonitor Service::next_word() {
+  if (phase_ == Phase::announcing) {
+    const auto failures = means_.bound.failures();
+    if (announced_ == failures.size()) return SensorReady{};
+    const BoundSockets::Failure& failure = failures[announced_++];
+    return BindFailed{.protocol = failure.protocol, .port = failure.port, .error = failure.error};
+  }
+  if (auto evidence = sensor_->hand_over(Clock::now())) return std::move(*evidence);
+  return HandedOver{};
+}
+
+void Service::said(const SensorToMonitor& word) {
+  if (std::holds_alternative<SensorReady>(word)) serve();
+  if (std::holds_alternative<HandedOver>(word)) phase_ = Phase::silent;
 }
 
 void Service::see() {
   // A packet may be for an address that is a moment old; the kernel told of that before it.
   if (!refresh_view()) return;
   const auto now = Clock::now();
-  const auto frames = means_.capture.dispatch(kFramesPerTurn, [&](const Frame& frame) {
+  const auto frames = means_.capture->dispatch(kFramesPerTurn, [&](const Frame& frame) {
     sensor_->frame(frame, means_.rtnetlink.view(), now);
   });
   if (!frames) return loop_.stop(kSensorCaptureLost);
@@ -66,12 +136,40 @@ void Service::see() {
   count_later();
 }
 
+void Service::watch_bound() {
+  if (means_.bound.fd() >= 0) loop_.watch(means_.bound.fd(), [this](short) { greet(); });
+}
+
+void Service::greet() {
+  greet_once();
+  count_later();
+}
+
+// How many there were.
+unsigned Service::greet_once() {
+  if (means_.bound.fd() < 0 || !refresh_view()) return 0;
+  const auto now = Clock::now();
+  const auto turn = means_.bound.serve([&](const Contact& contact) -> std::string_view {
+    // Handing over: few still come here, whose handshake had begun before the successor was there.
+    if (phase_ != Phase::serving) return {};
+    const bool earned = sensor_->contact(contact, means_.rtnetlink.view(), now);
+    return earned ? means_.orders.banner_text() : std::string_view{};
+  });
+  sensor_->add_failed_contacts(turn.failed);
+  if (turn.pause) {
+    loop_.unwatch(means_.bound.fd());
+    loop_.after(kPause, [this] { watch_bound(); });
+  }
+  return turn.taken;
+}
+
 void Service::wait_for_fragments() {
   if (judging_later_ || !sensor_->waits_for_fragments()) return;
   judging_later_ = true;
   loop_.after(FragmentTable::kLifetime, [this] {
     judging_later_ = false;
-    if (!refresh_view()) return;
+    // What waits belongs to the successor then, which has seen it too.
+    if (phase_ != Phase::serving || !refresh_view()) return;
     sensor_->judge_overdue(means_.rtnetlink.view(), Clock::now());
     wait_for_fragments();
     count_later();
@@ -79,7 +177,8 @@ void Service::wait_for_fragments() {
 }
 
 void Service::count_later() {
-  if (telling_later_ || sensor_->tally().values() == told_.values()) return;
+  if (telling_later_ || phase_ != Phase::serving) return;
+  if (sensor_->tally().values() == told_.values()) return;
   telling_later_ = true;
   loop_.after(kCountersInterval, [this] { send_counters(); });
 }
@@ -92,7 +191,11 @@ bool Service::refresh_view() {
 
 void Service::send_counters() {
   telling_later_ = false;
-  if (const auto dropped = means_.capture.kernel_dropped()) sensor_->set_kernel_dropped(*dropped);
+  if (phase_ != Phase::serving) return;
+  if (means_.capture) {
+    if (const auto dropped = means_.capture->kernel_dropped())
+      sensor_->set_kernel_dropped(*dropped);
+  }
   const auto& values = sensor_->tally().values();
   if (send(SensorCounters{.values = {values.begin(), values.end()}})) {
     told_ = sensor_->tally();

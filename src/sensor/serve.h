@@ -1,12 +1,14 @@
-// The sealed sensor at work: one loop over three descriptors, nothing opened, nothing made.
+// The sealed sensor at work: one loop over four descriptors, nothing opened but what it accepts.
 #pragma once
 
 #include <optional>
 
 #include "common/channel.h"
 #include "common/event_loop.h"
-#include "common/port_set.h"
+#include "common/messages.h"
 #include "common/rtnetlink.h"
+#include "common/watch.h"
+#include "sensor/bound.h"
 #include "sensor/sensor.h"
 #include "sensor/service_lookup.h"
 #include "sensor/sockets.h"
@@ -17,7 +19,7 @@ namespace portsentry::sensor {
 // logs that number (SensorLost). Before the seal the numbers are those of log.h.
 enum SensorExit : int {
   kSensorDone = 0,          // channel B was closed: the daemon stops, or has replaced us
-  kSensorBadMessage = 40,   // channel B spoke what it may not: malformed, too early or twice
+  kSensorBadMessage = 40,   // channel B spoke what it may not: malformed, out of turn or twice
   kSensorCaptureLost = 41,  // the capture broke; no packet would ever be seen again
   kSensorViewLost = 42,     // our own addresses are no longer known; anything might be counted
 };
@@ -27,21 +29,47 @@ class Service {
   // What was opened while that was still possible. `seed`: secret and random.
   struct Means {
     Channel channel;
-    Capture capture;
+    std::optional<Capture> capture;  // where the orders have ports to look at
+    BoundSockets bound;
     ServiceLookup lookup;
     Rtnetlink rtnetlink;
-    PortSets ports;
+    WatchOrders orders;
     HashKey seed;
   };
   explicit Service(Means means) : means_(std::move(means)) {}
 
-  // Waits for the configuration, says SensorReady, then serves. How it ended: a SensorExit.
+  // Waits for the configuration, says what could not be bound and SensorReady, then serves, until a
+  // successor takes over. How it ended: a SensorExit.
   int run();
 
  private:
-  void hear();
+  // Which message of channel B is in turn, and what we do meanwhile. Only forward.
+  enum class Phase : std::uint8_t {
+    waiting,       // for the configuration
+    announcing,    // telling what could not be bound, then SensorReady
+    serving,       // takes a predecessor's Evidence, and HandOver
+    handing_over,  // telling our own Evidence, then HandedOver
+    silent,        // until we are ended
+  };
+
+  void hear(short events);
+  void take(const MonitorToSensor& message);
   void configure(const SensorConfig& config);
+  void serve();
+  void hand_over();
+
+  // Announcing and handing over: message by message, as the channel has room.
+  void say_on();
+  [[nodiscard]] SensorToMonitor next_word();
+  void said(const SensorToMonitor& word);
+  [[nodiscard]] bool has_words() const {
+    return phase_ == Phase::announcing || phase_ == Phase::handing_over;
+  }
+
   void see();
+  void watch_bound();
+  void greet();
+  unsigned greet_once();
   bool refresh_view();
   void wait_for_fragments();
   void count_later();
@@ -50,10 +78,13 @@ class Service {
 
   Means means_;
   EventLoop loop_;
-  std::optional<Sensor> sensor_;  // once configured
-  SensorTally told_;              // as the monitor knows it
-  bool judging_later_ = false;    // the one-shot timer for lone halves of headers runs
-  bool telling_later_ = false;    // the counters' one-shot timer runs
+  Phase phase_ = Phase::waiting;
+  std::optional<Sensor> sensor_;           // once configured
+  std::optional<SensorToMonitor> unsaid_;  // found no room yet
+  std::size_t announced_ = 0;              // of the ports that could not be bound
+  SensorTally told_;                       // as the monitor knows it
+  bool judging_later_ = false;             // the one-shot timer for lone halves of headers runs
+  bool telling_later_ = false;             // the counters' one-shot timer runs
 };
 
 }  // namespace portsentry::sensor

@@ -7,7 +7,9 @@ The README's table has a row per process, in these columns (found by their headi
 
 capabilities: `none`, or names without CAP_, blank or comma between (permitted = effective; inheritable and
 ambient are empty). descriptors: `NUMBER` or `*` (any number), each with its kind; kinds joined by `|` are
-alternatives; text in parentheses, in any cell, is for people. Kinds are those of kind_of() below.
+alternatives; text in parentheses, in any cell, is for people. Kinds are those of kind_of() below. `4-63` null:
+every number of the range is open, and of this kind where no other entry claims it; `64-` socket: any number of
+them from there on.
 """
 
 import collections
@@ -116,6 +118,12 @@ class Processes(LabTest):
                 promised = promised.replace("`2` null", "`2` null|file|pipe|socket")  # where a sanitizer reports
             left = descriptors_of(pid)
             loose = collections.Counter()
+            for first, last, kind in re.findall(r"`(\d+)-(\d*)`\s*(\w+)", promised):
+                numbers = range(int(first), int(last) + 1) if last else [n for n in left if n >= int(first)]
+                self.assertLessEqual(set(numbers), set(left), f"{role}: all of {first} to {last}")
+                for number in numbers:
+                    if left[number] == kind and f"`{number}`" not in promised:
+                        del left[number]
             for number, kinds in re.findall(r"`(\d+|\*)`\s*([a-z|]+)", promised):
                 if number == "*":
                     loose[kinds] += 1

@@ -124,12 +124,15 @@ class SensorTest : public testing::Test {
     start();
   }
 
-  void start(std::uint32_t trigger = 1, std::vector<std::string> interfaces = {}) {
+  void start(std::uint32_t trigger = 1, std::vector<std::string> interfaces = {},
+             bool local_check = true, bool service_check = true) {
     sensor_.emplace(ports_,
                     SensorConfig{.scan_trigger = trigger,
                                  .scan_window = std::chrono::hours(1),
                                  .max_sources = 1000,
-                                 .interfaces = std::move(interfaces)},
+                                 .interfaces = std::move(interfaces),
+                                 .local_check = local_check,
+                                 .service_check = service_check},
                     HashKey{.low = 1, .high = 2},
                     Sensor::Edges{.ask =
                                       [this](const Segment& packet, std::uint32_t interface) {
@@ -202,6 +205,7 @@ TEST_F(SensorTest, AProbeOfAWatchedPortIsReportedWithAllThatIsKnown) {
   EXPECT_TRUE(report.first);
   EXPECT_FALSE(report.ip_options);
   EXPECT_FALSE(report.fragmented);
+  EXPECT_EQ(report.interface, kEth0);
   EXPECT_EQ(count(SensorCounter::seen), 1U);
   EXPECT_EQ(count(SensorCounter::probes), 1U);
   EXPECT_EQ(count(SensorCounter::detections), 1U);
@@ -357,6 +361,198 @@ TEST_F(SensorTest, AFailedQuestionCountsAgainstNobody) {
   expect_only(SensorCounter::lookup_failed);
 }
 
+// ---- What the owner turned off ------------------------------------------------------------------
+
+TEST_F(SensorTest, WithoutTheLocalCheckAPacketFromItselfCounts) {
+  start(1, {}, false);
+  receive({.source = "192.0.2.1"});
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, WithoutTheLocalCheckImpossibleSourcesStillDoNotCount) {
+  start(1, {}, false);
+  receive({.source = "240.0.0.1"});
+  expect_only(SensorCounter::bad_source);
+}
+
+TEST_F(SensorTest, WithoutTheServiceCheckALivePortCountsAndNobodyIsAsked) {
+  answer_ = Wanted::yes;
+  start(1, {}, true, false);
+  receive({});
+  EXPECT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(questions_, 0U);
+}
+
+TEST_F(SensorTest, WithoutTheServiceCheckAnAnswerToUsIsStillNoProbe) {
+  start(1, {}, true, false);
+  send({.source = "192.0.2.1",
+        .target = "198.51.100.53",
+        .protocol = Protocol::udp,
+        .source_port = kWatched,
+        .target_port = 53});
+  receive({.source = "198.51.100.53",
+           .target = "192.0.2.1",
+           .protocol = Protocol::udp,
+           .source_port = 53,
+           .target_port = kWatched});
+  expect_only(SensorCounter::own_flow);
+}
+
+// ---- Contacts with sockets of ours --------------------------------------------------------------
+
+class ContactTest : public SensorTest {
+ protected:
+  bool contact(std::string_view source, std::uint32_t port, Protocol protocol = Protocol::tcp,
+               std::string_view target = "192.0.2.1") {
+    return sensor_->contact({.source = *Address::parse(source),
+                             .target = *Address::parse(target),
+                             .protocol = protocol,
+                             .port = *Port::make(port),
+                             .interface = 0},
+                            view_, now_);
+  }
+};
+
+TEST_F(ContactTest, AConnectionIsReportedAsWhatItIs) {
+  EXPECT_TRUE(contact("198.51.100.7", 4444));
+  ASSERT_EQ(reports_.size(), 1U);
+  const Detection& report = reports_.front();
+  EXPECT_EQ(report.kind, ScanKind::connect);
+  EXPECT_EQ(report.protocol, Protocol::tcp);
+  EXPECT_EQ(report.port.number(), 4444) << "whatever the ports of the capture are";
+  EXPECT_EQ(report.flags.bits, 0);
+  EXPECT_EQ(report.target, *Address::parse("192.0.2.1"));
+  EXPECT_TRUE(report.first);
+  EXPECT_EQ(questions_, 0U) << "the socket there is ours";
+  EXPECT_EQ(count(SensorCounter::contacts), 1U);
+  EXPECT_EQ(count(SensorCounter::probes), 1U);
+}
+
+TEST_F(ContactTest, ConnectionsAndPacketsOfOneSourceCountTogether) {
+  start(2);
+  receive({.target_port = kWatched});
+  EXPECT_TRUE(contact("198.51.100.7", 4444));
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().distinct_ports, 2U);
+}
+
+TEST_F(ContactTest, TheBannerIsForThoseAtTheTriggerAndAbove) {
+  start(2);
+  EXPECT_FALSE(contact("198.51.100.7", 4444));
+  EXPECT_FALSE(contact("198.51.100.7", 4444)) << "one port is one port";
+  EXPECT_TRUE(contact("198.51.100.7", 4445));
+  EXPECT_TRUE(contact("198.51.100.7", 4446)) << "also while the report of it is withheld";
+}
+
+TEST_F(ContactTest, AForgedSenderOfDatagramsIsSentABannerOnceASecond) {
+  EXPECT_TRUE(contact("198.51.100.7", 4444, Protocol::udp, "0.0.0.0"));
+  for (std::uint32_t port = 1; port < 100; ++port)
+    EXPECT_FALSE(contact("198.51.100.7", port, Protocol::udp, "0.0.0.0"));
+  now_ += seconds(1);
+  EXPECT_TRUE(contact("198.51.100.7", 4444, Protocol::udp, "0.0.0.0"));
+  EXPECT_TRUE(reports_.front().target.is_unspecified());
+}
+
+TEST_F(ContactTest, OurselvesAreNoProber) {
+  EXPECT_FALSE(contact("192.0.2.1", 4444));
+  EXPECT_FALSE(contact("127.0.0.1", 4444, Protocol::tcp, "127.0.0.1"));
+  EXPECT_EQ(count(SensorCounter::to_itself), 2U);
+  EXPECT_FALSE(contact("127.0.0.1", 4444, Protocol::udp, "0.0.0.0"));
+  EXPECT_FALSE(contact("192.0.2.1", 4444, Protocol::udp, "0.0.0.0"));
+  EXPECT_EQ(count(SensorCounter::bad_source), 2U);
+  EXPECT_TRUE(reports_.empty());
+}
+
+TEST_F(ContactTest, WithoutTheLocalCheckWeAre) {
+  start(1, {}, false);
+  EXPECT_TRUE(contact("192.0.2.1", 4444));
+  EXPECT_TRUE(contact("127.0.0.1", 4444, Protocol::udp, "0.0.0.0"));
+  EXPECT_EQ(reports_.size(), 2U);
+}
+
+TEST_F(ContactTest, AnIpv6NeighbourIsHeldAloneAndAStrangerAsItsNetwork) {
+  contact("2001:db8:1::66", 4444, Protocol::tcp, "2001:db8:1::1");
+  contact("2001:db8:9::7", 4444, Protocol::tcp, "2001:db8:1::1");
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_EQ(reports_[0].source.text(), "2001:db8:1::66");
+  EXPECT_EQ(reports_[1].source.text(), "2001:db8:9::/64");
+}
+
+// ---- Succession ---------------------------------------------------------------------------------
+
+class SuccessionTest : public ContactTest {
+ protected:
+  // A successor with the same settings takes over what this sensor remembers.
+  void succeed(std::uint32_t trigger) {
+    std::vector<Evidence> told;
+    while (const auto evidence = sensor_->hand_over(now_))
+      told.push_back(*evidence);
+    start(trigger);
+    for (const Evidence& evidence : told)
+      sensor_->merge(evidence, now_);
+  }
+};
+
+TEST_F(SuccessionTest, AHitBeforeAReloadAndOneAfterMakeTwo) {
+  start(2);
+  contact("198.51.100.7", 21);
+  succeed(2);
+  EXPECT_TRUE(reports_.empty());
+  contact("198.51.100.7", 22);
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().distinct_ports, 2U);
+  EXPECT_TRUE(reports_.front().first);
+}
+
+TEST_F(SuccessionTest, WhoWasReportedIsNotReportedAsNew) {
+  start(2);
+  contact("198.51.100.7", 21);
+  contact("198.51.100.7", 22);
+  succeed(2);
+  now_ += seconds(1);
+  contact("198.51.100.7", 23);
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_FALSE(reports_.back().first);
+  EXPECT_EQ(reports_.back().distinct_ports, 3U);
+}
+
+TEST_F(SuccessionTest, TheSecondHitMayComeBeforeTheMemoryOfTheFirst) {
+  const Evidence memory{.source = Source::of(*Address::parse("198.51.100.7"), false),
+                        .touches = {{.protocol = Protocol::tcp,
+                                     .port = *Port::make(21),
+                                     .age = std::chrono::seconds(5)}},
+                        .reported = false};
+  start(2);
+  contact("198.51.100.8", 22);
+  contact("198.51.100.7", 22);
+  contact("198.51.100.9", 23);
+  EXPECT_TRUE(reports_.empty());
+  sensor_->merge(memory, now_);
+  ASSERT_EQ(reports_.size(), 1U) << "that hit was the one that reached the trigger";
+  EXPECT_EQ(reports_.front().address, *Address::parse("198.51.100.7"));
+  EXPECT_EQ(reports_.front().port.number(), 22);
+  EXPECT_EQ(reports_.front().distinct_ports, 2U);
+  EXPECT_TRUE(reports_.front().first);
+  sensor_->merge(memory, now_);
+  EXPECT_EQ(reports_.size(), 1U) << "told twice, reported once";
+  now_ += seconds(2);
+  contact("198.51.100.7", 24);
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_FALSE(reports_.back().first);
+}
+
+TEST_F(SuccessionTest, MemoryOlderThanTheWindowIsNone) {
+  start(2);
+  sensor_->merge({.source = Source::of(*Address::parse("198.51.100.7"), false),
+                  .touches = {{.protocol = Protocol::tcp,
+                               .port = *Port::make(21),
+                               .age = std::chrono::hours(2)}},
+                  .reported = true},
+                 now_);
+  contact("198.51.100.7", 22);
+  EXPECT_TRUE(reports_.empty());
+}
+
 // ---- Services that come and go ------------------------------------------------------------------
 
 TEST_F(SensorTest, AServiceThatWentAwayHasAMinuteOfGrace) {
@@ -497,6 +693,7 @@ TEST_F(SensorTest, AHalfHeaderWhoseRestIsLateCountsByItself) {
   deliver(half, ETH_P_IP, PACKET_HOST, kEth0);
   sensor_->judge_overdue(view_, now_ + std::chrono::seconds(3));
   ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_.front().interface, 0U) << "its halves may have come in anywhere";
   EXPECT_EQ(reports_.front().kind, ScanKind::odd_flags);
   EXPECT_FALSE(sensor_->waits_for_fragments());
 }
