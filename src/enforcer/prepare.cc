@@ -13,6 +13,7 @@
 #include "common/config.h"
 #include "common/lockdown.h"
 #include "common/log.h"
+#include "common/watch.h"
 #include "enforcer/root_files.h"
 
 namespace portsentry::enforcer {
@@ -201,7 +202,8 @@ Ready prepare(const Options& options) {
   refuse_same_file("BLOCKED_FILE", p.blocked, config.history_file);
   p.config = seal_text("config", text);
   p.ignore = seal_text("ignore", ignore);
-  p.ports = require(sealed_copy("ports", std::as_bytes(std::span(&config.ports, 1))), kExitRuntime);
+  const WatchOrders orders = watch_orders(config);
+  p.ports = require(sealed_copy("orders", std::as_bytes(std::span(&orders, 1))), kExitRuntime);
   p.control = require(make_control_socket(kControlSocket), kExitRuntime);
   keep_launcher_capabilities();
   return ready;

@@ -106,7 +106,7 @@ void limit(int resource, rlim_t value) {
     fatal(Error::from_errno("close_range", errno).what);
 
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, 256);
+  limit(RLIMIT_NOFILE, plan.role.id == RoleId::sensor ? 17'000 : 256);
   umask(077);
   if (chdir("/") != 0) fatal(Error::from_errno("chdir /", errno).what);
 
