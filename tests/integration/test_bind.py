@@ -481,3 +481,37 @@ class ManyPorts(BindTest):
         self.assertEqual(sensor.configure(), [(TCP, port, EADDRINUSE) for port in ports])
         for service in taken:
             service.close()
+
+class WholeDaemon(BindTest):
+    """The modes `tcp` and `udp` of 1.2, from the file to the kernel's ban set."""
+
+    def connected(self, address, protocol, port):
+        return rf"attackalert: Connect from host: {address}/{address} to {protocol} port: {port}$"
+
+    def test_connect_scan_is_reported_and_banned(self):
+        for family in (4, 6):
+            daemon = self.start(TCP_MODE="tcp", UDP_MODE="", TCP_PORTS="21,23,79", SCAN_TRIGGER="2")
+            self.scanner.nmap("-sT", *(["-6"] if family == 6 else []), "-p", "21,23,79", self.guard.address(family))
+            address = self.scanner.address(family)
+            daemon.await_line(self.connected(address, "TCP", r"\d+"))
+            self.await_ban(daemon, address)
+            self.assert_cut_off(family)
+            daemon.stop()
+
+    def test_both_bind_modes_in_one_daemon_with_a_banner(self):
+        daemon = self.start(TCP_MODE="tcp", UDP_MODE="udp", TCP_PORTS="79", UDP_PORTS="161", BLOCK_TCP="0",
+                            BLOCK_UDP="0", PORT_BANNER="** go away **")
+        self.assertEqual(self.connect(79).recv(100), b"** go away **")
+        self.assertEqual(self.knock(161, 6).recv(100), b"** go away **")
+        daemon.await_line(self.connected(self.scanner.v4, "TCP", 79))
+        daemon.await_line(self.connected(self.scanner.v6, "UDP", 161))
+
+    def test_bind_for_one_protocol_and_stealth_for_the_other(self):
+        daemon = self.start(TCP_MODE="tcp", UDP_MODE="sudp", TCP_PORTS="79", UDP_PORTS="161", BLOCK_TCP="0",
+                            BLOCK_UDP="0")
+        self.send(self.syn(79, source="10.77.0.201"))
+        self.send(self.datagram(161, source="10.77.0.202"))
+        daemon.await_line(self.event_line("10.77.0.202", "UDP", "UDP", 161))
+        self.connect(79)
+        daemon.await_line(self.connected(self.scanner.v4, "TCP", 79))
+        self.assert_unnoticed(daemon, "10.77.0.201")
