@@ -41,6 +41,8 @@ IGNORE = pathlib.Path("/etc/portsentry/portsentry.ignore")
 STATE = pathlib.Path("/var/lib/portsentry")
 CONTROL = pathlib.Path("/run/portsentry/control.sock")
 BINARIES = ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentryctl")
+# Never the machine's own: the daemon or a test writes them.
+OWN_ETC = ("passwd", "group", "portsentry", "hosts.allow", "hosts.deny")
 USERS = {"portsentry": 64801, "portsentry-sensor": 64802, "portsentry-resolver": 64803}
 
 # A sanitizer build is slower; promises about time are stretched for it and for it alone.
@@ -74,6 +76,22 @@ def bind(source, target):
     _mount(str(source), target, "", 0x1000)  # MS_BIND
 
 
+def own_file(path, text, mode=0o644):
+    """A file of the test's own in the place of the machine's."""
+    path = pathlib.Path(path)
+    if path.is_symlink():
+        path.unlink()
+    write_root_file(path, text, mode)
+
+
+def own_tree(path):
+    """A copy of a directory of /etc, in the place of the machine's, that the test may change."""
+    path = pathlib.Path(path)
+    real = path.resolve()
+    path.unlink()
+    shutil.copytree(real, path, symlinks=True)
+
+
 def await_true(predicate, what, timeout=DEADLINE):
     """Polls a state that nobody announces. Returns how long it took."""
     begin = time.monotonic()
@@ -96,8 +114,10 @@ def _have_private_files():
         bind(source, path)
     _mount("tmpfs", "/etc", "tmpfs", 0, "mode=755")
     for entry in real.iterdir():
-        if entry.name not in ("passwd", "group", "portsentry"):
+        if entry.name not in OWN_ETC:
             os.symlink(entry, f"/etc/{entry.name}")
+    for name in ("hosts.allow", "hosts.deny"):
+        write_root_file(pathlib.Path("/etc", name), "# The test's own.\n")
     for name in ("passwd", "group"):
         lines = [line for line in (real / name).read_text().splitlines() if line.split(":")[0] not in USERS]
         for user, number in USERS.items():
