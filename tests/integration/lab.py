@@ -87,9 +87,10 @@ def own_file(path, text, mode=0o644):
 def own_tree(path):
     """A copy of a directory of /etc, in the place of the machine's, that the test may change."""
     path = pathlib.Path(path)
-    real = path.resolve()
-    path.unlink()
-    shutil.copytree(real, path, symlinks=True)
+    if path.is_symlink():
+        real = path.resolve()
+        path.unlink()
+        shutil.copytree(real, path, symlinks=True)
 
 
 def await_true(predicate, what, timeout=DEADLINE):
