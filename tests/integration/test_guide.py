@@ -20,6 +20,7 @@ from neighbours import BLOCKED, HISTORY, LOG_FILE, SIEM_LOG, SYSLOG, NeighbourTe
 
 NOBODY = 65534
 READY = r"adminalert: PortSentry is now active and listening\.$"
+LISTENING = r"adminalert: Going into {0} mode on (?:{1} port: {2}|\d+ {1} ports)$"
 CLASSIC_TIME = r"[A-Z][a-z]{2} [ \d]\d \d{2}:\d{2}:\d{2}"
 
 # The guide's own configuration lines.
@@ -186,7 +187,7 @@ class PortsentryConfigurationFiles(GuideTest):
             self.await_log(rf"TCP SYN/Normal scan from host: 10\.77\.0\.{50 + port % 7}/\S+ to TCP port: {port}$")
 
     def test_each_word_is_one_of_the_modes_in_the_configuration(self):
-        for tcp, udp, says in (("tcp", "", "listen mode on TCP"), ("stcp", "sudp", "stealth listen mode on UDP port: 69$"),
+        for tcp, udp, says in (("tcp", "", "listen mode on TCP"), ("stcp", "sudp", "stealth listen mode on.* UDP port"),
                                ("", "audp", "Advanced")):
             with self.subTest(tcp=tcp, udp=udp):
                 self.have_conf(UNDERSTANDING, f'TCP_MODE="{tcp}"\nUDP_MODE="{udp}"\n')
@@ -217,7 +218,7 @@ class PortsentryOperationModes(GuideTest):
 
     def test_tcp_binds_the_listed_ports_and_watches_no_udp(self):
         self.start_by_word("sudo portsentry -tcp")
-        self.await_log(r"adminalert: Going into listen mode on TCP port: 79$")
+        self.await_log(LISTENING.format("listen", "TCP", 79))
         self.assert_open(79)
         self.await_log(rf"attackalert: Connect from host: {self.scanner.v4}/{self.scanner.v4} to TCP port: 79$")
         self.assert_open(81, "closed")
@@ -229,7 +230,7 @@ class PortsentryOperationModes(GuideTest):
 
     def test_udp_binds_the_listed_ports_and_watches_no_tcp(self):
         self.start_by_word("sudo portsentry -udp")
-        self.await_log(r"adminalert: Going into listen mode on UDP port: 69$")
+        self.await_log(LISTENING.format("listen", "UDP", 69))
         self.assert_open(79, "closed")
         self.assertEqual(self.scanner.udp_answer(self.guard.v4, 69), "silent")  # open, and says nothing
         self.await_log(rf"attackalert: Connect from host: {self.scanner.v4}/{self.scanner.v4} to UDP port: 69$")
@@ -239,7 +240,7 @@ class PortsentryOperationModes(GuideTest):
     def test_port_in_use_is_said_and_the_others_keep_their_numbers(self):
         taken = self.guard.service("0.0.0.0", 11)
         self.start_by_word("sudo portsentry -tcp")
-        self.await_log(r"ERROR: could not bind TCP socket: 11\. Attempting to continue$")
+        self.await_log(r"ERROR: could not bind TCP socket: 11\. Attempting to continue\b")
         self.assert_open(79)
         self.await_log(rf"Connect from host: {self.scanner.v4}/{self.scanner.v4} to TCP port: 79$")
         taken.close()
@@ -275,7 +276,7 @@ class PortsentryOperationModes(GuideTest):
 
     def test_stcp_sees_every_kind_of_scan_of_the_list(self):
         self.start_by_word("sudo portsentry -stcp")
-        self.await_log(r"adminalert: Going into stealth listen mode on TCP port: 79$|stealth listen mode on 41 TCP ports$")
+        self.await_log(LISTENING.format("stealth listen", "TCP", 79))
         for flag, kind in (("-sS", "SYN/Normal"), ("-sF", "FIN"), ("-sN", "NULL"), ("-sX", "XMAS")):
             mark = len(file_text(LOG_FILE))
             self.scanner.nmap(flag, "-p", "1,7,9,79", self.guard.v4)
