@@ -35,7 +35,10 @@ class Machine:
         bases = [CGROUPS] if (CGROUPS / "cgroup.procs").exists() else [CGROUPS / "unified", CGROUPS / "systemd"]
         self.cgroups = [base / name for base in bases if base.is_dir()]
         for group in self.cgroups:
-            group.mkdir()
+            try:
+                group.mkdir()
+            except OSError as refused:
+                test.skipTest(f"no cgroup can be made here for a systemd: {refused}")
         test.addCleanup(self._end)
         enter = "".join(f"echo $$ > {group}/cgroup.procs && " for group in self.cgroups)
         boot = [nspawn, "-D", ROOT, "-b", "--quiet", "--register=no", "--keep-unit", "--link-journal=no",

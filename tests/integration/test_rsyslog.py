@@ -3,9 +3,10 @@
 import re
 
 from guide_text import block
-from lab import own_file
+from lab import DEADLINE, TREE, own_file
 from neighbours import GUIDE_FILES, LOG_FILE, SIEM_LOG, SYSLOG, NeighbourTest, file_text
 
+RETRY = 5  # seconds between two tries, as the snippet says
 SAMPLE = 'attackalert: Connect from host: 10.77.0.9/10.77.0.9 to TCP port: 23'
 
 
@@ -13,10 +14,10 @@ class SiemTest(NeighbourTest):
     def setUp(self):
         super().setUp()
         own_file("/etc/hosts", f"127.0.0.1 localhost\n{self.bystander.v4} siem-server\n")
-        self.start_siem(self.bystander)
 
-    def forward(self, **options):
-        self.start_rsyslog(extra=block("siem"), **options)
+    def forward(self):
+        self.start_siem(self.bystander)
+        self.start_rsyslog(extra=block("siem"))
 
 
 class Recipe(SiemTest):
@@ -27,6 +28,15 @@ class Recipe(SiemTest):
         self.await_file(SIEM_LOG, rf"portsentry\[\d+\]: {SAMPLE}$")
         self.await_file(SYSLOG, "not for the SIEM$")
         self.assertNotIn("not for the SIEM", file_text(SIEM_LOG))
+
+
+    def test_shipped_snippet_keeps_lines_until_the_receiver_is_there(self):
+        self.start_rsyslog(extra=f"cp {TREE}/contrib/rsyslog/portsentry.conf /etc/rsyslog.d/portsentry.conf")
+        self.sh(f"logger -p local0.notice -t portsentry -i '{SAMPLE}'", check=True)
+        self.await_file(SYSLOG, f"{SAMPLE}$")
+        self.start_siem(self.bystander)
+        self.await_file(SIEM_LOG, rf"portsentry\[\d+\]: {SAMPLE}$", timeout=2 * RETRY + DEADLINE)
+        self.assertEqual(file_text(SYSLOG).count(SAMPLE), 1)  # and this machine's own log has it once
 
 
 class WithTheDaemon(SiemTest):
@@ -63,6 +73,7 @@ class WithTheDaemon(SiemTest):
         self.await_file(LOG_FILE, r"guard-1\[\d+\]: adminalert: PortSentry is now active")
 
     def test_restarted_rsyslog_gets_the_next_line(self):
+        self.start_siem(self.bystander)
         self.start_rsyslog()
         self.start(**GUIDE_FILES, LOG_OUTPUT="stdout syslog")
         self.await_file(SYSLOG, "now active and listening")

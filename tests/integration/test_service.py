@@ -133,6 +133,10 @@ class StartingPortsentryService(ServiceTest):
 
 
 class Packaged(ServiceTest):
+    def test_systemd_has_no_complaint_about_the_unit(self):
+        done = self.sh("systemd-analyze verify --man=no portsentry.service")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
     def test_an_ordinary_user_finds_portsentry_on_the_path(self):
         done = self.sh("setpriv --reuid=65534 --regid=65534 --clear-groups env PATH=/usr/local/bin:/usr/bin:/bin "
                        "portsentry -v")
