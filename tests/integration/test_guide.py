@@ -277,11 +277,13 @@ class PortsentryOperationModes(GuideTest):
     def test_stcp_sees_every_kind_of_scan_of_the_list(self):
         self.start_by_word("sudo portsentry -stcp")
         self.await_log(LISTENING.format("stealth listen", "TCP", 79))
-        # A port of its own for each: the same one again is no new hit.
-        for port, flag, kind in ((1, "-sS", "SYN/Normal"), (9, "-sF", "FIN"), (15, "-sN", "NULL"), (79, "-sX", "XMAS")):
-            self.scanner.nmap(flag, "-p", port, self.guard.v4)
-            self.await_log(rf"attackalert: +TCP {kind} scan from host: {self.scanner.v4}/{self.scanner.v4} "
-                           rf"to TCP port: {port}$")
+        # From an address of its own each: there is one line a second about a source that goes on.
+        kinds = (("-sS", "SYN/Normal"), ("-sF", "FIN"), ("-sN", "NULL"), ("-sX", "XMAS"))
+        for number, (flag, kind) in enumerate(kinds, 41):
+            address = f"10.77.0.{number}"
+            self.scanner.ip(f"addr add {address}/24 dev eth0")
+            self.scanner.nmap(flag, "-S", address, "-e", "eth0", "-p", "1,9,15,79", self.guard.v4)
+            self.await_log(rf"attackalert: +TCP {kind} scan from host: {address}/{address} to TCP port: (1|9|15|79)$")
         self.assert_open(79, "closed")
 
     # -- Words and their neighbours --
@@ -296,7 +298,7 @@ class PortsentryOperationModes(GuideTest):
     def test_both_words_together_are_one_daemon(self):
         self.start_by_word("sudo portsentry -tcp -udp")
         self.assert_open(79)
-        self.scanner.udp_answer(self.guard.v4, 69)
+        self.send(self.datagram(69, source="10.77.0.60"))
         self.await_log(r"to TCP port: 79$")
         self.await_log(r"to UDP port: 69$")
 
@@ -385,17 +387,17 @@ class MonitoringAndLogging(GuideTest):
     def start_classic(self):
         self.have_conf(MINIMAL_PORTS, 'BLOCK_TCP="1"\n', BLOCKING, 'KILL_HOSTS_DENY="ALL: $TARGET$"\n')
         self.start_rsyslog(classic_time=True)
-        self.start_by_word("sudo portsentry -tcp")
+        return self.start_by_word("sudo portsentry -tcp")
 
     def test_sample_log_output_is_what_the_logs_hold(self):
         """The two sample lines of the guide, byte for byte but for time, host, pid and address."""
-        self.start_classic()
+        pid = self.start_classic()
         self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 23, timeout=3), "open")
         a = re.escape(self.scanner.v4)
         for path in (SYSLOG, LOG_FILE):
             for line in (rf"attackalert: Connect from host: {a}/{a} to TCP port: 23",
                          rf'attackalert: Host {a} has been blocked via wrappers with string: "ALL: {a}"'):
-                self.await_file(path, rf"^{CLASSIC_TIME} \S+ portsentry\[{self.pidof()[0]}\]: {line}$")
+                self.await_file(path, rf"^{CLASSIC_TIME} \S+ portsentry\[{pid}\]: {line}$")
         self.type_lines((
             Line("tail /var/log/portsentry.log", "attackalert: Connect from host"),
             Line("tail /var/log/syslog", "attackalert: Connect from host"),
