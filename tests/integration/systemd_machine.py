@@ -62,7 +62,7 @@ class Machine:
         for path in (ROOT, OVER):
             path.mkdir(mode=0o755)
         for name in ("etc/portsentry", "etc/systemd/system", "proc", "sys", "dev", "run", "tmp", "root", "usr",
-                     "var/log/journal", "var/lib"):
+                     "var/log/journal", "var/lib/logrotate"):
             (ROOT / name).mkdir(parents=True, mode=0o755)
         (ROOT / "tmp").chmod(0o1777)
         for name in ("bin", "sbin", "lib", "lib64"):
