@@ -176,6 +176,7 @@ void Launcher::child_ended(RoleId id, int status) {
       return;  // log lines go without names
     case RoleId::monitor:
     case RoleId::enforcer:
+    case RoleId::hosts_deny:  // never among these children
       break;
   }
   if (stopping_) return;

@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "enforcer/background.h"
 #include "enforcer/enforcer.h"
+#include "enforcer/hosts_deny.h"
 #include "enforcer/launcher.h"
 #include "enforcer/migrate.h"
 #include "enforcer/options.h"
@@ -51,6 +52,7 @@ int run(const std::vector<std::string_view>& arguments) {
   if (!arguments.empty() && arguments.front() == "--enforcer") {
     return serve_enforcer(arguments.size() == 2 && arguments.back() == "nftables");
   }
+  if (!arguments.empty() && arguments.front() == "--hosts-deny") return run_hosts_deny();
   have_clean_descriptors();
   const auto options = parse_options(arguments);
   if (!options) {

@@ -42,9 +42,11 @@ constexpr std::array kRoles{
          "portsentry-resolver",
          {},
          false},
+    Role{RoleId::hosts_deny, "portsentryd: hosts.deny", "portsentryd", "root", {}, false},
 };
 static_assert(kRoles[static_cast<std::size_t>(RoleId::nft)].id == RoleId::nft &&
               kRoles[static_cast<std::size_t>(RoleId::resolver)].id == RoleId::resolver &&
+              kRoles[static_cast<std::size_t>(RoleId::hosts_deny)].id == RoleId::hosts_deny &&
               kRoles[static_cast<std::size_t>(RoleId::sensor)].id == RoleId::sensor);
 
 // A fixed search list, not $PATH: which program root runs is not for the environment to say.
@@ -160,7 +162,7 @@ Result<UniqueFd> open_binary(const Role& role) {
         "nftables, or set "
         "FIREWALL=\"none\""};
   }
-  if (role.id == RoleId::enforcer) {
+  if (role.id == RoleId::enforcer || role.id == RoleId::hosts_deny) {
     UniqueFd fd(open("/proc/self/exe", O_PATH | O_CLOEXEC));
     if (!fd) return Error::from_errno("open /proc/self/exe", errno);
     return fd;

@@ -1,5 +1,6 @@
 // Who becomes what. One row per process: its binary, its user, the capabilities it starts with and
-// the descriptors it is born with. spawn() is the only place where a process of ours is made.
+// the descriptors it is born with. spawn() is the only place where a process of ours is made. (The
+// owner's commands are no processes of ours, have no row, and are started in commands.cc.)
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +17,7 @@
 
 namespace portsentry::enforcer {
 
-enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft, resolver };
+enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft, resolver, hosts_deny };
 
 struct Role {
   RoleId id;

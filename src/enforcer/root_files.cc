@@ -115,6 +115,15 @@ Result<UniqueFd> open_append(const std::string& path) {
   return fd;
 }
 
+Result<UniqueFd> open_in_place(const std::string& path, unsigned mode, bool create) {
+  auto fd = open_trusted(path, O_RDWR);
+  if (fd || fd.error().code != ENOENT || !create) return fd;
+  fd = open_trusted(path, O_RDWR | O_CREAT | O_EXCL);
+  // Whatever the umask was. Ours: just made.
+  if (fd && fchmod(fd->get(), mode) != 0) return Error::from_errno("chmod " + path, errno);
+  return fd;
+}
+
 Result<UniqueFd> sealed_copy(const char* name, Bytes content) {
   UniqueFd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return Error::from_errno("memfd_create", errno);

@@ -23,6 +23,10 @@ std::string distrust(const std::string& path);
 // and the file itself must be a regular file with one name.
 Result<UniqueFd> open_append(const std::string& path);
 
+// For reading and writing in place, by the same rules. `create`: made empty with `mode` if missing
+// (without it a missing file is an Error with code ENOENT).
+Result<UniqueFd> open_in_place(const std::string& path, unsigned mode, bool create);
+
 // A memfd of these bytes that nobody can change any more (F_SEAL_*), to hand to a child.
 Result<UniqueFd> sealed_copy(const char* name, Bytes content);
 

@@ -23,11 +23,16 @@ TEST_P(EveryProcess, AllocatesReallocatesAndFrees) {
   EXPECT_LIVES(*GetParam(), exercise_memory());
 }
 
-TEST_P(EveryProcess, ReadsTheClockAndWaits) {
+class ServingProcess : public testing::TestWithParam<const SyscallPolicy*> {};
+
+INSTANTIATE_TEST_SUITE_P(, ServingProcess, testing::ValuesIn(serving_policies()),
+                         [](const auto& of) { return std::string(of.param->process); });
+
+TEST_P(ServingProcess, ReadsTheClockAndWaits) {
   EXPECT_LIVES(*GetParam(), exercise_clock(); exercise_poll(1));
 }
 
-TEST_P(EveryProcess, WaitsOnAfterBeingStoppedAndContinued) {
+TEST_P(ServingProcess, WaitsOnAfterBeingStoppedAndContinued) {
   const pid_t child = fork();
   ASSERT_GE(child, 0);
   if (child == 0) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "enforcer/hosts_deny_policy.h"
 #include "enforcer/policy.h"
 #include "monitor/policy.h"
 #include "resolver/policy.h"
@@ -11,7 +12,13 @@
 
 namespace portsentry::sandbox {
 
-inline std::array<const SyscallPolicy*, 4> all_policies() {
+inline std::array<const SyscallPolicy*, 5> all_policies() {
+  return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy, &resolver::kPolicy,
+          &enforcer::kHostsDenyPolicy};
+}
+
+// Those that wait and look at the clock. The hosts.deny editor does its one thing and ends.
+inline std::array<const SyscallPolicy*, 4> serving_policies() {
   return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy, &resolver::kPolicy};
 }
 

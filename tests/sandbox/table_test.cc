@@ -138,6 +138,18 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
                                    "sendto 7"}));
 }
 
+TEST(PolicyTable, TheHostsDenyEditorSendsNothingAndChangesItsTwoFilesAlone) {
+  EXPECT_TRUE(std::none_of(
+      enforcer::kHostsDenyPolicy.allowed.begin(), enforcer::kHostsDenyPolicy.allowed.end(),
+      [](auto& row) { return row.name.find("send") != std::string_view::npos; }));
+  for (const auto& row : enforcer::kHostsDenyPolicy.allowed) {
+    if (row.name != "pwrite64" && row.name != "ftruncate" && row.name != "fallocate") continue;
+    EXPECT_TRUE(checks(row, 0, kIntMask, enforcer::kEditorFile) ||
+                checks(row, 0, kIntMask, enforcer::kEditorJournal))
+        << row.name;
+  }
+}
+
 TEST(PolicyTable, ThisMachineIsSupported) {
   EXPECT_TRUE(architecture_supported());
 }
