@@ -22,6 +22,7 @@ TESTED_ELSEWHERE = {
     "common/lockdown.cc": "sandbox/lockdown_test.cc",
     "common/seccomp.cc": "sandbox/filter_test.cc",
     "common/sanitizer_defaults.cc": "integration/run.py",  # only sanitizer builds link it; all of them need it
+    "enforcer/hosts_deny_policy.cc": "sandbox/hosts_deny_policy_test.cc",
     # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
