@@ -18,7 +18,8 @@ namespace {
 constexpr unsigned kFramesPerTurn = 256;
 constexpr unsigned kWordsPerTurn = 64;
 
-// When handing over, turns for those who had come before: more than the backlogs of a few ports.
+// When handing over, turns for those who had come before: a ring of packets, and more than the
+// backlogs of a few ports.
 constexpr unsigned kLastTurns = 64;
 
 // How long nothing is accepted when the kernel had no descriptor or memory for it.
@@ -84,9 +85,12 @@ void Service::serve() {
   watch_bound();
 }
 
-// The successor has been looking for a while: what arrives from here on is its business. Those who
-// completed a handshake with us before that are taken first.
+// The successor has been looking for a while: what arrives from here on is its business. What came
+// before is still ours: packets that wait in the ring, of which a busy machine has kept us, and
+// those who have completed a handshake with us.
 void Service::hand_over() {
+  for (unsigned i = 0; means_.capture && i < kLastTurns && see() != 0; ++i) {
+  }
   for (unsigned i = 0; i < kLastTurns && greet_once() != 0; ++i) {
   }
   if (means_.capture) loop_.unwatch(means_.capture->fd());
@@ -124,16 +128,20 @@ void Service::said(const SensorToMonitor& word) {
   if (std::holds_alternative<HandedOver>(word)) phase_ = Phase::silent;
 }
 
-void Service::see() {
+unsigned Service::see() {
   // A packet may be for an address that is a moment old; the kernel told of that before it.
-  if (!refresh_view()) return;
+  if (!refresh_view()) return 0;
   const auto now = Clock::now();
   const auto frames = means_.capture->dispatch(kFramesPerTurn, [&](const Frame& frame) {
     sensor_->frame(frame, means_.rtnetlink.view(), now);
   });
-  if (!frames) return loop_.stop(kSensorCaptureLost);
+  if (!frames) {
+    loop_.stop(kSensorCaptureLost);
+    return 0;
+  }
   wait_for_fragments();
   count_later();
+  return *frames;
 }
 
 void Service::watch_bound() {

@@ -66,7 +66,7 @@ class Service {
     return phase_ == Phase::announcing || phase_ == Phase::handing_over;
   }
 
-  void see();
+  unsigned see();
   void watch_bound();
   void greet();
   unsigned greet_once();
