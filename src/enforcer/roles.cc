@@ -108,7 +108,7 @@ void limit(int resource, rlim_t value) {
     fatal(Error::from_errno("close_range", errno).what);
 
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, plan.role.id == RoleId::sensor ? 17'000 : 256);
+  limit(RLIMIT_NOFILE, plan.descriptor_limit);
   umask(077);
   if (chdir("/") != 0) fatal(Error::from_errno("chdir /", errno).what);
 
@@ -122,7 +122,16 @@ void limit(int resource, rlim_t value) {
     argv.push_back(const_cast<char*>(a.c_str()));  // NOLINT
   argv.push_back(nullptr);
   std::string locale = "LC_ALL=C";
-  const std::array<char*, 2> environment{locale.data(), nullptr};
+  std::vector<char*> environment{locale.data()};
+  // Tells the monitor whether its standard output is the journal. A number of root's own, and not
+  // read by anybody else.
+  std::string journal = "JOURNAL_STREAM=";
+  const char* stream = getenv("JOURNAL_STREAM");  // NOLINT(concurrency-mt-unsafe): one thread
+  if (plan.role.keeps_stdout && stream != nullptr) {
+    journal += stream;
+    environment.push_back(journal.data());
+  }
+  environment.push_back(nullptr);
   execveat(binary, "", argv.data(), environment.data(), AT_EMPTY_PATH);
   fatal(Error::from_errno("exec " + std::string(plan.role.binary), errno).what);
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -31,7 +32,8 @@ struct Role {
 
 const Role& role(RoleId id);
 
-// What the launcher itself keeps: the union of what it hands out, and what handing out takes.
+// What the launcher itself may use: the union of what it hands out, and what handing out takes. Its
+// bounding set stays as it was, because the owner's commands are root's commands.
 std::span<const int> launcher_capabilities();
 
 struct Account {
@@ -44,6 +46,9 @@ Result<Account> account_of(const Role& role);
 // Opened once at start and executed by descriptor: a sensor that is started again after an upgrade
 // is still the build that this monitor understands.
 Result<UniqueFd> open_binary(const Role& role);
+
+// RLIMIT_NOFILE of our processes, unless their plan says more.
+inline constexpr std::size_t kFewDescriptors = 256;
 
 // A descriptor of ours and the number it shall have in the child.
 struct Inherited {
@@ -58,6 +63,7 @@ struct SpawnPlan {
   std::vector<std::string> arguments;  // after argv[0]
   std::vector<Inherited> descriptors;  // besides 0, 1, 2; numbers from 3 upwards
   int input = -1;                      // becomes descriptor 0; /dev/null when -1
+  std::size_t descriptor_limit = kFewDescriptors;
 };
 
 // fork, close, limit, become, exec. The child is its own session and dies with this process.
