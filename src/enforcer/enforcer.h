@@ -4,8 +4,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "common/channel.h"
@@ -35,21 +38,36 @@ class Enforcer {
     EventLoop& loop;
     Channel& monitor;                        // channel A
     Channel& launcher;                       // the struct link
-    Firewall* firewall;                      // null: FIREWALL="none" or observe mode
+    Firewall* firewall;                      // null: this kernel has no nf_tables
+    Backend backend;                         // of the first generation
+    bool resolver;                           // it wants names resolved
     std::function<const LocalView*()> view;  // null when this host's own view is unknown
-    int table_events = -1;  // readable when nf_tables changed; -1 without a firewall
+    int table_events = -1;  // readable when nf_tables changed; -1 without nf_tables
     // NftEvents::our_table_touched; an overrun counts as touched.
     std::function<bool(unsigned expected)> table_touched;
     std::function<std::vector<Source>()> lifted;  // NftEvents::lifted
   };
 
-  explicit Enforcer(Parts parts) : parts_(std::move(parts)) {}
+  explicit Enforcer(Parts parts)
+      : parts_(std::move(parts)), backend_(parts_.backend), resolver_wanted_(parts_.resolver) {}
 
   // To be called when the channel or the link has something to say.
   void on_monitor();
   void on_launcher();
 
  private:
+  // What the launcher runs for the monitor. Its ids there are ours, so that a monitor that uses one
+  // of its own twice gets two answers and confuses nobody but itself.
+  struct Run {
+    std::uint64_t id;  // the monitor's; 0: it did not ask for this, and is not answered
+    LauncherCommand command;
+    Source source;
+    std::optional<BanCause> cause;
+    // An undo by an earlier generation's template: what follows, under the same id.
+    LauncherCommand then = LauncherCommand::none;
+    UniqueFd unread{};  // output for nobody: open until the end, so that a write does not kill it
+  };
+
   void handle(const Accept&);
   void handle(const Ban& ban);
   void handle(const Unban& unban);
@@ -63,38 +81,108 @@ class Enforcer {
   void handle(const ReloadCommit& answer);
   void handle(const ReloadAbandon& answer);
 
+  // Bans.
+  void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,
+             LauncherCommand command, const std::optional<BanCause>& cause);
+  void run(std::uint64_t id, LauncherCommand command, const Source& source,
+           const std::optional<BanCause>& cause);
+  void undo_route(std::uint64_t id, const Source& source);
+  void run_route(std::uint64_t id, LauncherCommand command, const Source& source,
+                 const std::optional<BanCause>& cause);
+  [[nodiscard]] bool has_room_for_a_run() const;
+  void start_run(Run run, std::uint32_t generation);
+  void command_output(const LauncherEvent& event, UniqueFd pipe);
+  void command_done(const LauncherEvent& event);
+
   void load_table();
   void load_table_after(Clock::duration wait);
   void table_loaded(bool ok, std::int32_t code);
   void announce_table();
+  void adopt_what_holds();
+  void announce_when_restored();
+  void change_backend(Backend backend);
   void watch_table();
   bool look_at_table(unsigned expected);
+  // Sensors.
   void start_sensor();
+  void start_sensor_after(Clock::duration wait);
   void sensor_started(int channel);
   void sensor_ended(const LauncherEvent& event);
-  [[nodiscard]] Outcome place(std::uint64_t id, const Source& source,
-                              std::chrono::seconds duration);
+  void successor_started(int channel);
+  void sensor_lost(const LauncherEvent& event);
+  void successor_ended(const LauncherEvent& event);
+  void successor_gone();
+
+  void start_resolver();
+  void resolver_ended();
+
+  // A reload.
+  [[noreturn]] static void out_of_turn(std::string_view verb);
+  void reload_file(const LauncherEvent& event, int fd);
+  void reload_offered(const LauncherEvent& event);
+  void reload_failed(const LauncherEvent& event);
+  void reload_committed(const LauncherEvent& event);
+  void reload_over();
+
   void tell(const EnforcerToMonitor& message, int passed = -1);
-  void ask(LauncherOp op);
+  void ask(LauncherOp op, std::uint32_t generation = 0);
+  void ask(const LauncherRequest& request);
+
+  // Where the monitor stands with the generation that was offered last.
+  enum class Offer : std::uint8_t {
+    none,        // nothing is under way
+    offered,     // its answer is awaited
+    accepted,    // a successor of the sensor starts
+    committing,  // the launcher switches
+  };
 
   Parts parts_;
   Phase phase_ = Phase::waiting;
+  Backend backend_;
   TokenBucket budget_{kBansPerSecond, kBanBurst};
   std::uint32_t restored_ = 0;
   std::optional<EventLoop::Timer> restore_deadline_;
-  bool loading_ = false;    // nft runs
-  bool made_once_ = false;  // the first table is made: from then on a loss is repaired, not fatal
+
+  bool loading_ = false;     // nft runs
+  bool announced_ = false;   // the first TableCreated: from then on a loss is repaired, not fatal
+  bool table_made_ = false;  // by this run: the kernel may hold bans of ours
+  bool adopt_ = true;        // what the kernel holds already is news to the monitor
+  bool announce_set_ = false;
   bool retry_set_ = false;
-  bool ready_ = false;  // the monitor has said that everything stands
   Clock::time_point last_load_{};
   Backoff table_backoff_;
+
+  std::map<std::uint64_t, Run> runs_;
+  std::uint64_t last_run_ = 0;
+  // Bans that a command has made, and the generation whose KILL_ROUTE that was.
+  std::map<Source, std::uint32_t> routed_;
+  std::uint32_t route_generation_ = 1;
+
   Backoff sensor_backoff_;
+  bool served_ = false;       // the first sensor was asked for
   bool sensor_runs_ = false;  // and was not yet asked to be killed
   Clock::time_point sensor_since_{};
+  std::optional<EventLoop::Timer> sensor_due_;
+  bool successor_runs_ = false;
+  std::optional<LauncherEvent> predecessor_lost_;  // while its successor runs; not told yet
+  Clock::time_point successor_since_{};
+
+  Backoff resolver_backoff_;
+  bool resolver_wanted_;
+  bool resolver_runs_ = false;
+  bool resolver_due_ = false;
+  Clock::time_point resolver_since_{};
+
+  Offer offer_ = Offer::none;
+  std::uint32_t offered_ = 0;  // the generation
+  std::uint32_t crossed_ = 0;  // its successor was lost while its commit may have been on the way
+  bool successor_takes_over_ = false;  // committing, and it lived when that was asked for
+  std::optional<EventLoop::Timer> offer_deadline_;
+  bool ready_told_ = false;
 };
 
 // The enforcer process from its first instruction: checks that the launcher started it, opens its
 // sockets, locks down, serves. Never returns before the end; returns the exit status.
-int serve_enforcer(bool with_firewall);
+int serve_enforcer(Backend backend, bool resolver);
 
 }  // namespace portsentry::enforcer

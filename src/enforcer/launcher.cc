@@ -7,12 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "common/channel.h"
 #include "common/log.h"
@@ -24,6 +26,8 @@ namespace {
 
 // A clean stop takes a few milliseconds. Whoever has not ended by then is killed.
 constexpr std::chrono::milliseconds kPatience{500};
+// The owner's commands may need longer: half a rule is worse than a stop that takes a moment.
+constexpr std::chrono::milliseconds kCommandsPatience{1200};
 
 constexpr std::chrono::seconds kNftPatience{10};
 
@@ -36,6 +40,12 @@ std::string how_it_ended(int status) {
     return "killed by signal " + std::to_string(WTERMSIG(status));
   }
   return "ended with status " + std::to_string(WEXITSTATUS(status));
+}
+
+LauncherEvent ended(LauncherEventKind kind, int status) {
+  return {.kind = kind,
+          .by_signal = WIFSIGNALED(status) ? 1U : 0U,
+          .code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)};
 }
 
 UniqueFd open_signals() {
@@ -52,6 +62,16 @@ UniqueFd open_signals() {
 
 }  // namespace
 
+Launcher::Launcher(Prepared prepared, Generation first, Background& background)
+    : prepared_(std::move(prepared)),
+      reload_(std::move(first),
+              [this](std::uint32_t number, const Generation& before) {
+                return read_generation(prepared_.source, number, &before);
+              }),
+      commands_(reload_.current().number, reload_.current().commands,
+                std::move(prepared_.editor_binary)),
+      background_(background) {}
+
 int Launcher::run() {
   signals_ = open_signals();
   if (const auto started = start(); !started) {
@@ -62,11 +82,14 @@ int Launcher::run() {
     // poll(2) skips the link's -1 once the other half is gone.
     std::array<pollfd, 2> polled{
         {{signals_.get(), POLLIN, 0}, {link_ ? link_->fd() : -1, POLLIN, 0}}};
-    if (poll(polled.data(), polled.size(), patience_with_nft()) < 0 && errno != EINTR)
+    if (poll(polled.data(), polled.size(), patience()) < 0 && errno != EINTR)
       fatal(Error::from_errno("poll", errno).what);
     // Signals first: a child that died explains why its channel closed.
     if (polled[0].revents != 0) on_signal();
     if (!exit_code_ && polled[1].revents != 0) on_request();
+    on_time();
+    tell_commands();
+    if (!exit_code_ && reload_.due()) begin_reload();
   }
   finish();
   // The only file that would be a lie from here on. Bans, state and the lock file stay.
@@ -74,17 +97,26 @@ int Launcher::run() {
   return *exit_code_;
 }
 
-// How long poll(2) may wait. An nft that hangs is killed: the kernel takes a ruleset whole or not
-// at all, and the enforcer, told of the failure, tries again.
-int Launcher::patience_with_nft() {
-  if (!children_.contains(RoleId::nft)) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(nft_deadline_ -
-                                                                 std::chrono::steady_clock::now());
-  if (left.count() > 0) return static_cast<int>(left.count());
+// How long poll(2) may wait, in milliseconds.
+int Launcher::patience() const {
+  std::optional<Time> until = commands_.deadline();
+  if (children_.contains(RoleId::nft))
+    until = std::min(until.value_or(nft_deadline_), nft_deadline_);
+  if (!until) return -1;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(*until - std::chrono::steady_clock::now());
+  return static_cast<int>(std::max<std::chrono::milliseconds::rep>(left.count(), 0));
+}
+
+void Launcher::on_time() {
+  const Time now = std::chrono::steady_clock::now();
+  commands_.expire(now);
+  if (!children_.contains(RoleId::nft) || now < nft_deadline_) return;
+  // The kernel takes a ruleset whole or not at all, and the enforcer, told of the failure, tries
+  // again.
   complain("nft did not end within ten seconds and is killed");
   kill_child(RoleId::nft, SIGKILL);
   nft_deadline_ += kNftPatience;
-  return -1;
 }
 
 Result<void> Launcher::start() {
@@ -92,36 +124,44 @@ Result<void> Launcher::start() {
   auto channel_a = Channel::make_pair();
   if (!link) return link.error();
   if (!channel_a) return channel_a.error();
+  const Generation& g = reload_.current();
 
   const auto enforcer =
       spawn({.role = role(RoleId::enforcer),
              .account = {},
              .binary = prepared_.enforcer_binary.get(),
-             .arguments = {"--enforcer", prepared_.nft_binary ? "nftables" : "none"},
+             .arguments = {"--enforcer", std::string(backend_word(g.backend)),
+                           g.resolver ? "resolver" : "-"},
              .descriptors = {{channel_a->first.get(), 3}, {link->second.get(), 4}}});
   if (!enforcer) return enforcer.error();
   children_[RoleId::enforcer] = *enforcer;
 
+  std::vector<std::string> arguments{prepared_.source.path, g.config.ignore_file};
+  for (const ConfigOverride& setting : prepared_.source.overrides)
+    arguments.push_back(setting.text());
   const auto monitor = spawn({.role = role(RoleId::monitor),
                               .account = prepared_.monitor_account,
                               .binary = prepared_.monitor_binary.get(),
-                              .arguments = {prepared_.config_path, prepared_.ignore_path},
+                              .arguments = std::move(arguments),
                               .descriptors = {{channel_a->second.get(), 3},
-                                              {prepared_.config.get(), 4},
-                                              {prepared_.ignore.get(), 5},
-                                              {prepared_.history.get(), 6},
-                                              {prepared_.blocked.get(), 7},
-                                              {prepared_.control.get(), 8}}});
+                                              {g.config_text.get(), 4},
+                                              {g.ignore_text.get(), 5},
+                                              {g.outputs.history.get(), 6},
+                                              {g.outputs.blocked.get(), 7},
+                                              {prepared_.control.get(), 8},
+                                              {g.outputs.log_file.get(), 13}}});
   if (!monitor) return monitor.error();
   children_[RoleId::monitor] = *monitor;
 
   // What only these two were started with leaves this process: a later sensor needs none of it.
   for (UniqueFd* done :
-       {&prepared_.enforcer_binary, &prepared_.monitor_binary, &prepared_.config, &prepared_.ignore,
-        &prepared_.control, &prepared_.history, &prepared_.blocked}) {
+       {&prepared_.enforcer_binary, &prepared_.monitor_binary, &prepared_.control}) {
     done->reset();
   }
+  reload_.forget_texts();
   link_.emplace(std::move(link->first));
+  if (!g.commands.kill_hosts_deny.empty())
+    commands_.recover_hosts_deny(std::chrono::steady_clock::now());
   return {};
 }
 
@@ -139,7 +179,7 @@ void Launcher::on_signal() {
         }
         break;
       case SIGHUP:
-        complain("SIGHUP: this version cannot reload; restart it instead");
+        reload_.request();
         break;
       case SIGCHLD:
         reap();
@@ -153,30 +193,36 @@ void Launcher::on_signal() {
 void Launcher::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    if (std::erase(retired_, pid) != 0) continue;
+    if (commands_.ended(pid, status, std::chrono::steady_clock::now())) continue;
+    if (successor_ == pid) {
+      successor_.reset();
+      reload_.over();
+      tell(ended(LauncherEventKind::successor_ended, status));
+      continue;
+    }
     for (const auto& [id, known] : children_) {
       if (known != pid) continue;
-      const RoleId ended = id;
-      children_.erase(ended);
-      child_ended(ended, status);
+      const RoleId gone = id;
+      children_.erase(gone);
+      child_ended(gone, status);
       break;
     }
   }
 }
 
 void Launcher::child_ended(RoleId id, int status) {
-  const LauncherEvent event{.kind = id == RoleId::nft ? LauncherEventKind::ruleset_loaded
-                                                      : LauncherEventKind::sensor_ended,
-                            .by_signal = WIFSIGNALED(status) ? 1U : 0U,
-                            .code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)};
   switch (id) {
+    // The monitor logs these, the enforcer has them started again.
     case RoleId::sensor:
-    case RoleId::nft:
-      return tell(event);  // the monitor logs the one, the enforcer acts on the other
+      return tell(ended(LauncherEventKind::sensor_ended, status));
     case RoleId::resolver:
-      return;  // log lines go without names
+      return tell(ended(LauncherEventKind::resolver_ended, status));
+    case RoleId::nft:  // on this the enforcer acts
+      return tell(ended(LauncherEventKind::ruleset_loaded, status));
+    case RoleId::hosts_deny:  // Commands reaps it
     case RoleId::monitor:
     case RoleId::enforcer:
-    case RoleId::hosts_deny:  // never among these children
       break;
   }
   if (stopping_) return;
@@ -211,50 +257,83 @@ void Launcher::on_request() {
   LauncherRequest request{};
   if (received.got == Channel::Got::malformed || received.fd ||
       received.bytes.size() != sizeof(request)) {
-    complain("the enforcer half sent a malformed request: stopping");
-    return fail(kExitRuntime);
+    return broken("sent a malformed request");
   }
   std::memcpy(&request, received.bytes.data(), sizeof(request));
+  obey(request);
+}
+
+void Launcher::obey(const LauncherRequest& request) {
   switch (request.op) {
     case LauncherOp::spawn_sensor:
+      reload_.monitor_serves();
       return spawn_sensor();
     case LauncherOp::kill_sensor:
       return kill_child(RoleId::sensor, SIGKILL);
     case LauncherOp::load_ruleset:
       return load_ruleset();
+    case LauncherOp::run:
+      return run_command(request);
     case LauncherOp::ready:
       return background_.ready();
-    case LauncherOp::run:
     case LauncherOp::reload_accept:
+      return start_successor(request.generation);
     case LauncherOp::reload_commit:
+      return commit(request.generation);
     case LauncherOp::reload_abandon:
+      return abandon(request.generation);
     case LauncherOp::spawn_resolver:
-      break;
+      return spawn_resolver();
   }
-  complain("the enforcer half sent an unknown request: stopping");
-  fail(kExitRuntime);
+  broken("sent an unknown request");
 }
 
-void Launcher::spawn_sensor() {
-  if (children_.contains(RoleId::sensor)) {
-    complain("the enforcer half asked for a second sensor: stopping");
-    return fail(kExitRuntime);
-  }
+// ---- processes ----------------------------------------------------------------------------------
+
+// Both ends of channel B leave this process here: root keeps no way to read what a sensor writes.
+Result<pid_t> Launcher::start_sensor(const Generation& g, LauncherEventKind started) {
   auto channel_b = Channel::make_pair();
-  if (!channel_b) return tell({.kind = LauncherEventKind::sensor_ended, .code = kExitRuntime});
-  const auto sensor =
+  if (!channel_b) return channel_b.error();
+  auto sensor =
       spawn({.role = role(RoleId::sensor),
              .account = prepared_.sensor_account,
              .binary = prepared_.sensor_binary.get(),
              .arguments = {},
-             .descriptors = {{channel_b->second.get(), 3}, {prepared_.ports.get(), 4}}});
+             .descriptors = {{channel_b->second.get(), 3}, {g.orders_memory.get(), 4}},
+             .descriptor_limit = std::max(kFewDescriptors, sensor_descriptors(g.orders))});
+  if (sensor) tell({.kind = started}, channel_b->first.get());
+  return sensor;
+}
+
+void Launcher::spawn_sensor() {
+  if (children_.contains(RoleId::sensor)) return broken("asked for a second sensor");
+  const auto sensor = start_sensor(reload_.current(), LauncherEventKind::sensor_started);
   if (!sensor) {
     complain(sensor.error().what);
     return tell({.kind = LauncherEventKind::sensor_ended, .code = kExitRuntime});
   }
   children_[RoleId::sensor] = *sensor;
-  // Both ends leave this process here: root keeps no way to read what a sensor writes.
-  tell({.kind = LauncherEventKind::sensor_started, .code = 0}, channel_b->first.get());
+}
+
+void Launcher::spawn_resolver() {
+  if (children_.contains(RoleId::resolver)) return broken("asked for a second resolver");
+  const auto refuse = [this](const std::string& why) {
+    if (!why.empty()) complain(why);
+    tell({.kind = LauncherEventKind::resolver_ended, .code = kExitRuntime});
+  };
+  // A reload may have crossed the question.
+  const auto& account = reload_.current().resolver;
+  if (!account) return refuse({});
+  auto channel_r = Channel::make_pair();
+  if (!channel_r) return refuse(channel_r.error().what);
+  const auto resolver = spawn({.role = role(RoleId::resolver),
+                               .account = *account,
+                               .binary = prepared_.resolver_binary.get(),
+                               .arguments = {},
+                               .descriptors = {{channel_r->second.get(), 3}}});
+  if (!resolver) return refuse(resolver.error().what);
+  children_[RoleId::resolver] = *resolver;
+  tell({.kind = LauncherEventKind::resolver_started}, channel_r->first.get());
 }
 
 void Launcher::load_ruleset() {
@@ -262,14 +341,14 @@ void Launcher::load_ruleset() {
     complain(error.what);
     tell({.kind = LauncherEventKind::ruleset_loaded, .code = kExitRuntime});
   };
-  if (!prepared_.nft_binary || children_.contains(RoleId::nft))
+  if (!reload_.current().nft || children_.contains(RoleId::nft))
     return refuse(Error{"nft cannot be run now"});
   const auto text = sealed_copy("ruleset", std::as_bytes(std::span(kRuleset)));
   if (!text) return refuse(text.error());
   if (lseek(text->get(), 0, SEEK_SET) != 0) return refuse(Error::from_errno("lseek", errno));
   const auto nft = spawn({.role = role(RoleId::nft),
                           .account = {},
-                          .binary = prepared_.nft_binary.get(),
+                          .binary = reload_.current().nft.get(),
                           .arguments = {"-f", "-"},
                           .descriptors = {},
                           .input = text->get()});
@@ -278,6 +357,30 @@ void Launcher::load_ruleset() {
   nft_deadline_ = std::chrono::steady_clock::now() + kNftPatience;
 }
 
+// ---- commands -----------------------------------------------------------------------------------
+
+void Launcher::run_command(const LauncherRequest& request) {
+  const auto command = command_of(
+      request, [this](Protocol protocol) { return mode_of(reload_.current().config, protocol); });
+  if (!command) return broken("asked for a command with impossible values");
+  commands_.start(*command, request.generation, std::chrono::steady_clock::now());
+}
+
+void Launcher::tell_commands() {
+  const CommandEvents events = commands_.take();
+  for (const auto& output : events.outputs)
+    tell({.kind = LauncherEventKind::command_output, .id = output.id}, output.pipe.get());
+  for (const auto& done : events.finished) {
+    tell({.kind = LauncherEventKind::command_done,
+          .code = done.error,
+          .which = static_cast<std::uint32_t>(done.verdict),
+          .id = done.id,
+          .generation = commands_.route_generation()});
+  }
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
 void Launcher::tell(const LauncherEvent& event, int passed) {
   if (!link_) return;
   const auto sent = link_->send(std::as_bytes(std::span(&event, 1)), passed);
@@ -285,6 +388,11 @@ void Launcher::tell(const LauncherEvent& event, int passed) {
     complain("the enforcer half does not read: stopping");
     fail(kExitRuntime);
   }
+}
+
+void Launcher::broken(const std::string& what) {
+  complain("the enforcer half " + what + ": stopping");
+  fail(kExitRuntime);
 }
 
 void Launcher::fail(int code) {
@@ -299,28 +407,33 @@ void Launcher::kill_child(RoleId id, int signal) {
 void Launcher::finish() {
   // After a failure nobody is waited for. After SIGTERM the monitor ends first, by itself; its end
   // closes channels A and B, which ends enforcer and sensor.
-  if (!stopping_) {
+  const bool was_stopping = std::exchange(stopping_, true);  // a child's end is no news any more
+  const Time begin = std::chrono::steady_clock::now();
+  const auto kill_all = [this] {
     for (const auto& [id, pid] : children_)
       kill(pid, SIGKILL);
+    end_successor();
+  };
+  if (!was_stopping) {
+    kill_all();
+    commands_.kill_all();
   }
-  const bool was_stopping = stopping_;
-  stopping_ = true;  // from here on a child's end is no news
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!children_.empty()) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) {
-      if (was_stopping) complain("somebody did not stop in time and is killed");
-      for (const auto& [id, pid] : children_)
-        kill(pid, SIGKILL);
-      for (const auto& [id, pid] : children_)
-        waitpid(pid, nullptr, 0);
-      children_.clear();
-      break;
+  bool patient = true;
+  while (!children_.empty() || successor_ || !retired_.empty() || commands_.running() > 0) {
+    const Time now = std::chrono::steady_clock::now();
+    if (patient && now >= begin + kPatience) {
+      patient = false;
+      if (was_stopping && !children_.empty())
+        complain("somebody did not stop in time and is killed");
+      kill_all();
     }
+    commands_.expire(now);
+    if (now >= begin + kCommandsPatience) commands_.kill_all();
+    // Whoever was killed ends, as soon as the kernel has taken it apart.
     pollfd polled{signals_.get(), POLLIN, 0};
-    poll(&polled, 1, static_cast<int>(left.count()));
+    poll(&polled, 1, 50);
     on_signal();
+    static_cast<void>(commands_.take());
   }
 }
 

@@ -7,7 +7,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
 #include <type_traits>
+
+#include "common/messages.h"
+#include "common/net_types.h"
+#include "enforcer/commands.h"
 
 namespace portsentry::enforcer {
 
@@ -33,15 +40,16 @@ enum class LauncherCommand : std::uint32_t {
   run_cmd = 4,
   hosts_deny_add = 5,
   hosts_deny_remove = 6,
+  restore_route = 7,  // kill_route for a ban that may hold already
 };
 
 struct LauncherRequest {
   LauncherOp op;
   LauncherCommand command;
   std::uint64_t id;                     // of a run; never 0
-  std::uint32_t generation;             // of a reload
-  std::uint16_t port;                   // 1..65535
-  std::uint8_t protocol;                // 6 or 17
+  std::uint32_t generation;             // of a reload; of a kill_route_remove: whose (0: in force)
+  std::uint16_t port;                   // 1..65535; 0 where no probe is at hand (a ban that ends)
+  std::uint8_t protocol;                // 6 or 17; 0 with port 0
   std::uint8_t length;                  // of the source's prefix: 32, 64 or 128
   std::array<std::byte, 16> address;    // IPv4 uses the first four, the rest is zero
   std::array<std::uint8_t, 7> padding;  // zero
@@ -53,11 +61,14 @@ enum class LauncherEventKind : std::uint32_t {
   sensor_ended = 2,        // by_signal, code
   ruleset_loaded = 3,      // code: exit status of nft, 0 when the kernel took it
   command_output = 4,      // id, with one descriptor: the read end of what the command prints
-  command_done = 5,        // id, which: a Verdict (messages.h), code: as in Outcome::error
+  command_done = 5,        // id, which: a Verdict (messages.h), code: as in Outcome::error,
+                           // generation: whose KILL_ROUTE is in force
   reload_file = 6,         // generation, which: a ReloadedFile; with one descriptor
   reload_offer = 7,        // generation, code: 1 when the watch orders have changed
-  reload_failed = 8,       // which: a ReloadProblem, code: errno
-  reload_committed = 9,    // generation, which: a Backend
+  reload_failed = 8,       // which: a ReloadProblem, code: errno; generation: 0 while files are
+                           // read, else the one whose accept or commit could not be carried out
+  reload_committed = 9,    // generation, which: a Backend, code: 1 when names are to be resolved,
+                           // id: the generation whose KILL_ROUTE this is
   successor_started = 10,  // as sensor_started
   successor_ended = 11,    // as sensor_ended; only before the commit
   resolver_started = 12,   // with one descriptor: the monitor's end of channel R
@@ -70,9 +81,27 @@ struct LauncherEvent {
   std::int32_t code = 0;         // signal number or exit status
   std::uint32_t which = 0;       // see above
   std::uint64_t id = 0;          // of a run
-  std::uint32_t generation = 0;  // of a reload
+  std::uint32_t generation = 0;  // of a reload, or of a KILL_ROUTE
   std::uint32_t padding = 0;
 };
+
+// `cause`: nothing where no probe is at hand (Unban, Restore).
+[[nodiscard]] LauncherRequest run_request(std::uint64_t id, LauncherCommand command,
+                                          const Source& source,
+                                          const std::optional<BanCause>& cause);
+
+// How root's own configuration watches a protocol: $MODE$.
+using Modes = std::function<std::optional<ModeWord>(Protocol)>;
+// The typed values of a run. Our other half is believed to be honest, and still each passes its
+// type, or there is no command.
+[[nodiscard]] std::optional<CommandRequest> command_of(const LauncherRequest& request,
+                                                       const Modes& modes);
+// LauncherEvent::which of command_done: the verdicts that a command can have.
+[[nodiscard]] std::optional<Verdict> verdict_of(std::uint32_t number);
+
+// How the enforcer half is told at its birth what it is to ban with.
+[[nodiscard]] std::string_view backend_word(Backend backend);
+[[nodiscard]] std::optional<Backend> backend_of_word(std::string_view word);
 
 static_assert(std::is_trivially_copyable_v<LauncherRequest> && sizeof(LauncherRequest) == 48);
 static_assert(std::is_trivially_copyable_v<LauncherEvent> && sizeof(LauncherEvent) == 32);

@@ -36,7 +36,7 @@ void say(std::string_view text) {
 int serve(const Options& options) {
   Background background = Background::begin(options.ground);
   Ready ready = prepare(options);
-  return Launcher(std::move(ready.prepared), background).run();
+  return Launcher(std::move(ready.prepared), std::move(ready.first), background).run();
 }
 
 // Who starts us may have left other habits: with SIGCHLD ignored no child's end would ever be told,
@@ -50,7 +50,9 @@ int run(const std::vector<std::string_view>& arguments) {
   have_own_signals();
   // Only the launcher starts us like this; the enforcer half checks that it was (enforcer.h).
   if (!arguments.empty() && arguments.front() == "--enforcer") {
-    return serve_enforcer(arguments.size() == 2 && arguments.back() == "nftables");
+    const auto backend = arguments.size() == 3 ? backend_of_word(arguments[1]) : std::nullopt;
+    if (!backend) fatal("--enforcer is for portsentryd itself, not for people", kExitUsage);
+    return serve_enforcer(*backend, arguments[2] == "resolver");
   }
   if (!arguments.empty() && arguments.front() == "--hosts-deny") return run_hosts_deny();
   have_clean_descriptors();

@@ -13,7 +13,6 @@
 #include "common/config.h"
 #include "common/lockdown.h"
 #include "common/log.h"
-#include "common/watch.h"
 #include "enforcer/root_files.h"
 
 namespace portsentry::enforcer {
@@ -21,7 +20,6 @@ namespace {
 
 constexpr char kRunDirectory[] = "/run/portsentry";
 constexpr char kControlSocket[] = "/run/portsentry/control.sock";
-constexpr char kLibDirectory[] = "/var/lib/portsentry";
 constexpr char kMonitorDirectory[] = "/var/lib/portsentry/monitor";
 
 // The value, or the end of the process with the error's text.
@@ -52,40 +50,17 @@ void require_privilege() {
     fatal("missing " + missing + " (in a container, add it to the capabilities)", kExitPrivilege);
 }
 
-// From here on this process has what launching takes and nothing else, in the bounding set too:
-// what it executes can never have more.
+// From here on this process may use what launching takes and nothing else. Its bounding set stays:
+// what the owner's commands need (iptables, a mailer, a script) is not for us to know, and an exec
+// by root gives them what that set holds.
 void keep_launcher_capabilities() {
-  capng_clear(CAPNG_SELECT_ALL);
+  capng_clear(CAPNG_SELECT_CAPS);
   for (const int capability : launcher_capabilities()) {
-    const auto types =
-        static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET);
+    const auto types = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
     if (capng_update(CAPNG_ADD, types, static_cast<unsigned>(capability)) != 0)
       fatal("capabilities: update failed");
   }
-  if (capng_apply(CAPNG_SELECT_ALL) != 0) fatal("capabilities: cannot be reduced");
-}
-
-UniqueFd open_null() {
-  UniqueFd fd(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!fd) fatal(Error::from_errno("open /dev/null", errno).what);
-  return fd;
-}
-
-UniqueFd append_or_null(std::string_view key, const std::string& path) {
-  if (path.empty()) return open_null();
-  auto fd = open_append(path);
-  if (!fd) fatal(std::string(key) + ": " + fd.error().what, kExitConfig);
-  return std::move(*fd);
-}
-
-// The monitor may write to `written`: nothing that root reads may be that file, by whatever name.
-void refuse_same_file(std::string_view key, const UniqueFd& written, const std::string& path) {
-  struct stat one {};
-  struct stat other {};
-  if (fstat(written.get(), &one) != 0 || !S_ISREG(one.st_mode)) return;
-  if (stat(path.c_str(), &other) != 0 || one.st_dev != other.st_dev || one.st_ino != other.st_ino)
-    return;
-  fatal(std::string(key) + " is the same file as " + path, kExitConfig);
+  if (capng_apply(CAPNG_SELECT_CAPS) != 0) fatal("capabilities: cannot be reduced");
 }
 
 void print(const std::vector<Finding>& findings) {
@@ -93,20 +68,70 @@ void print(const std::vector<Finding>& findings) {
     complain(finding.print());
 }
 
-void print_errors(const std::vector<Finding>& findings) {
-  for (const Finding& finding : findings)
-    if (finding.severity == Severity::error) complain(finding.print());
-}
-
-std::string read_ignore_file(const Config& config, bool strict) {
-  if (config.ignore_file.empty()) return {};
-  auto content = read_trusted(config.ignore_file, kMaxIgnoreFile, strict);
-  if (!content) fatal("IGNORE_FILE: " + content.error().what, kExitConfig);
-  return std::move(*content);
+// Or the end of the process, with what is wrong and nothing beside it: warnings are no reason, and
+// -t tells them.
+Generation first_generation(const ConfigSource& source) {
+  GenerationReading reading = read_generation(source, 1, nullptr);
+  if (!reading.generation) {
+    for (const Finding& finding : reading.findings)
+      if (finding.severity == Severity::error) complain(finding.print());
+    for (const Problem& problem : reading.problems)
+      complain(problem.error.what);
+    _exit(kExitConfig);
+  }
+  for (const std::string& warning : reading.warnings)
+    complain("warning: " + warning);
+  return std::move(*reading.generation);
 }
 
 UniqueFd seal_text(const char* name, std::string_view text) {
   return require(sealed_copy(name, std::as_bytes(std::span(text))), kExitRuntime);
+}
+
+// What the commands of a configuration are, and whether they can be run.
+bool check_commands(const Config& config, const std::string& config_path) {
+  bool good = true;
+  for (const KeyedNote& keyed :
+       describe({.kill_route = config.kill_route,
+       .kill_route_remove = config.kill_route_remove,
+       .kill_run_cmd = config.kill_run_cmd,
+       .external_command = config.external_command,
+       .kill_hosts_deny = config.kill_hosts_deny},
+                [](const std::string& program) { return find_program(program).has_value(); })) {
+    std::string_view severity = "note";
+    switch (keyed.note.kind) {
+      case TemplateNote::Kind::note:
+        break;
+      case TemplateNote::Kind::warning:
+        severity = "warning";
+        break;
+      case TemplateNote::Kind::error:
+        severity = "error";
+        good = false;
+        break;
+    }
+    complain(config_path + ": " + std::string(severity) + ": " + std::string(keyed.key) + ": " +
+             keyed.note.text);
+  }
+  return good;
+}
+
+// The monitor reads the ignore list, also here, and inside its filter: one reading for both.
+bool check_ignore_list(const Config& config, const std::string& text,
+                       const std::string& config_path) {
+  const auto ignore = read_trusted(config.ignore_file, kMaxIgnoreFile, false);
+  if (!ignore) fatal("IGNORE_FILE: " + ignore.error().what, kExitConfig);
+  const UniqueFd config_copy = seal_text("config", text);
+  const UniqueFd ignore_copy = seal_text("ignore", *ignore);
+  const UniqueFd binary = require(open_binary(role(RoleId::monitor)), kExitRuntime);
+  const auto child = spawn_check({.role = role(RoleId::monitor),
+                                  .account = {},
+                                  .binary = binary.get(),
+                                  .arguments = {"-t", config_path, config.ignore_file},
+                                  .descriptors = {{config_copy.get(), 4}, {ignore_copy.get(), 5}}});
+  int status = 0;
+  if (!child || waitpid(*child, &status, 0) != *child) fatal("portsentry-monitor -t cannot be run");
+  return WIFEXITED(status) && WEXITSTATUS(status) == kExitOk;
 }
 
 // What the process of this number was started with; nothing where that cannot be known.
@@ -155,27 +180,15 @@ void have_clean_descriptors() {
 }
 
 Ready prepare(const Options& options) {
-  const std::string& config_path = options.config;
   if (!architecture_supported()) fatal("no system call policy was reviewed for this architecture");
   require_privilege();
 
   Ready ready;
   ready.lock = take_lock(options);
 
-  const std::string text = require(read_trusted(config_path, kMaxConfFile, true), kExitConfig);
-  const ConfigReading reading = read_config(text, config_path);
-  // What the monitor will say again about its own keys is left to it; errors stop everything here.
-  if (!reading.ok()) {
-    // The mistakes and nothing beside them: warnings are no reason, and -t tells them.
-    print_errors(reading.findings);
-    _exit(kExitConfig);
-  }
-  const Config& config = reading.config;
-
   Prepared& p = ready.prepared;
-  p.config_path = config_path;
+  p.source = {.path = options.config, .overrides = options.overrides};
   p.control_path = kControlSocket;
-  p.ignore_path = config.ignore_file;
   p.monitor_account = require(account_of(role(RoleId::monitor)), kExitConfig);
   p.sensor_account = require(account_of(role(RoleId::sensor)), kExitConfig);
   if (p.monitor_account.uid == p.sensor_account.uid) {
@@ -184,26 +197,12 @@ Ready prepare(const Options& options) {
   p.enforcer_binary = require(open_binary(role(RoleId::enforcer)), kExitRuntime);
   p.monitor_binary = require(open_binary(role(RoleId::monitor)), kExitRuntime);
   p.sensor_binary = require(open_binary(role(RoleId::sensor)), kExitRuntime);
-  // Observe mode touches no firewall, and so needs none.
-  if (config.armed() && config.firewall != Firewall::none) {
-    p.nft_binary = require(open_binary(role(RoleId::nft)), kExitConfig);
-  }
+  p.resolver_binary = require(open_binary(role(RoleId::resolver)), kExitRuntime);
+  p.editor_binary = require(open_binary(role(RoleId::hosts_deny)), kExitRuntime);
 
-  const std::string ignore = read_ignore_file(config, true);
-  require(make_directory(kLibDirectory, 0755, 0, 0), kExitRuntime);
+  ready.first = first_generation(p.source);
   require(make_directory(kMonitorDirectory, 0700, p.monitor_account.uid, p.monitor_account.gid),
           kExitRuntime);
-  p.history = append_or_null("HISTORY_FILE", config.history_file);
-  p.blocked = append_or_null("BLOCKED_FILE", config.blocked_file);
-  for (const std::string& read : {config_path, config.ignore_file}) {
-    refuse_same_file("HISTORY_FILE", p.history, read);
-    refuse_same_file("BLOCKED_FILE", p.blocked, read);
-  }
-  refuse_same_file("BLOCKED_FILE", p.blocked, config.history_file);
-  p.config = seal_text("config", text);
-  p.ignore = seal_text("ignore", ignore);
-  const WatchOrders orders = watch_orders(config);
-  p.ports = require(sealed_copy("orders", std::as_bytes(std::span(&orders, 1))), kExitRuntime);
   p.control = require(make_control_socket(kControlSocket), kExitRuntime);
   keep_launcher_capabilities();
   return ready;
@@ -213,7 +212,7 @@ int check(const Options& options) {
   const std::string& config_path = options.config;
   const auto text = read_trusted(config_path, kMaxConfFile, false);
   if (!text) fatal(text.error().what, kExitConfig);
-  const ConfigReading reading = read_config(*text, config_path);
+  const ConfigReading reading = read_config(*text, config_path, options.overrides);
   print(reading.findings);
   const auto warn_of_owner = [](const std::string& path) {
     if (const std::string why = distrust(path); !why.empty())
@@ -221,24 +220,16 @@ int check(const Options& options) {
   };
   warn_of_owner(config_path);
   bool good = reading.passes_check();
-
+  good = check_commands(reading.config, config_path) && good;
+  // Of this user, and so not always that of the daemon; but whoever asks wants to know.
+  if (const std::string why = too_many_ports(watch_orders(reading.config), descriptor_limit());
+      !why.empty()) {
+    complain(config_path + ": error: " + why);
+    good = false;
+  }
   if (reading.ok() && !reading.config.ignore_file.empty()) {
-    // The monitor reads the ignore list, also here, and inside its filter: one reading for both.
-    const std::string ignore = read_ignore_file(reading.config, false);
     warn_of_owner(reading.config.ignore_file);
-    const UniqueFd config_copy = seal_text("config", *text);
-    const UniqueFd ignore_copy = seal_text("ignore", ignore);
-    const UniqueFd binary = require(open_binary(role(RoleId::monitor)), kExitRuntime);
-    const auto child =
-        spawn_check({.role = role(RoleId::monitor),
-                     .account = {},
-                     .binary = binary.get(),
-                     .arguments = {"-t", config_path, reading.config.ignore_file},
-                     .descriptors = {{config_copy.get(), 4}, {ignore_copy.get(), 5}}});
-    int status = 0;
-    if (!child || waitpid(*child, &status, 0) != *child)
-      fatal("portsentry-monitor -t cannot be run");
-    good = good && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk;
+    good = check_ignore_list(reading.config, *text, config_path) && good;
   }
   complain(config_path + (good ? ": ok" : ": has errors"));
   return good ? kExitOk : kExitConfig;

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "enforcer/generation.h"
 #include "enforcer/instance_lock.h"
 #include "enforcer/launcher.h"
 #include "enforcer/options.h"
@@ -17,6 +18,7 @@ void have_clean_descriptors();
 struct Ready {
   InstanceLock lock;
   Prepared prepared;
+  Generation first;
 };
 
 // Ends the process with the right exit code and one line of reason when something is missing.

@@ -29,7 +29,7 @@ void require(const Result<void>& result) {
 
 }  // namespace
 
-int serve_enforcer(bool with_firewall) {
+int serve_enforcer(Backend backend, bool resolver) {
   set_log_name("portsentryd: enforcer");
   if (!Channel::is_one(kChannelA) || !Channel::is_one(kLauncherLink)) {
     fatal("--enforcer is for portsentryd itself, not for people", kExitUsage);
@@ -37,10 +37,11 @@ int serve_enforcer(bool with_firewall) {
   Channel monitor{UniqueFd(kChannelA)};
   Channel launcher{UniqueFd(kLauncherLink)};
 
+  // Always, where the kernel has nf_tables: a reload may arm a daemon that only observed.
   std::optional<Nft> nft;
   std::optional<NftEvents> events;
-  if (with_firewall) {
-    nft.emplace(require(Nft::open()));
+  if (auto opened = Nft::open(); opened || backend == Backend::nftables) {
+    nft.emplace(require(std::move(opened)));
     require(nft->move_to(kNftRequests));
     events.emplace(require(NftEvents::open(nft->port_id())));
     require(events->move_to(kNftEvents));
@@ -62,6 +63,8 @@ int serve_enforcer(bool with_firewall) {
                      .monitor = monitor,
                      .launcher = launcher,
                      .firewall = nft ? &*nft : nullptr,
+                     .backend = backend,
+                     .resolver = resolver,
                      .view = [&]() -> const LocalView* {
                        // Each judgement knows what the kernel has told until now: the monitor
                        // cannot keep us too busy to hear of a new address or gateway.

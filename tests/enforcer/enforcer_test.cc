@@ -22,6 +22,8 @@ Source src(std::string_view text) {
   return *Source::from_prefix(prefix->address(), prefix->length());
 }
 
+const BanCause kCause{Protocol::tcp, *Port::make(23)};
+
 class FakeFirewall final : public Firewall {
  public:
   Result<void> ban(const Source& source, seconds duration) override {
@@ -56,24 +58,66 @@ class EnforcerTest : public testing::Test {
     launcher_.emplace(std::move(link->second));
   }
 
-  void start(bool with_firewall = true) {
+  void start(Backend backend = Backend::nftables, bool resolver = false) {
     enforcer_.emplace(
         Enforcer::Parts{.loop = loop_,
                         .monitor = *enforcer_a_,
                         .launcher = *enforcer_link_,
-                        .firewall = with_firewall ? &firewall_ : nullptr,
+                        .firewall = has_nf_tables_ ? &firewall_ : nullptr,
+                        .backend = backend,
+                        .resolver = resolver,
                         .view = [this] { return view_; },
-                        .table_events = with_firewall ? events_.get() : -1,
+                        .table_events = has_nf_tables_ ? events_.get() : -1,
                         .table_touched = [this](unsigned expected) { return touched_ > expected; },
                         .lifted = [this] { return std::exchange(lifted_, {}); }});
   }
 
   // To where bans are taken, as every start goes.
-  void start_serving() {
-    start();
+  void start_serving(Backend backend = Backend::nftables, bool resolver = false) {
+    start(backend, resolver);
     say(Accept{});
-    launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
+    if (backend == Backend::nftables)
+      launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
     say(RestoreDone{});
+    drain();
+  }
+  void sensor_starts(LauncherEventKind kind = LauncherEventKind::sensor_started) {
+    const UniqueFd channel(eventfd(0, EFD_CLOEXEC));
+    launched({.kind = kind}, channel.get());
+  }
+  // An offer, accepted, whose successor is up.
+  void start_successor(std::uint32_t generation) {
+    launched({.kind = LauncherEventKind::reload_offer, .code = 1, .generation = generation});
+    say(ReloadAccept{generation});
+    sensor_starts(LauncherEventKind::successor_started);
+    drain();
+  }
+  void committed(std::uint32_t generation, Backend backend, bool resolver = false,
+                 std::uint32_t route = 1) {
+    launched({.kind = LauncherEventKind::reload_committed,
+              .code = resolver ? 1 : 0,
+              .which = static_cast<std::uint32_t>(backend),
+              .id = route,
+              .generation = generation});
+  }
+  void reload_to(std::uint32_t generation, Backend backend, bool resolver = false,
+                 std::uint32_t route = 1) {
+    launched({.kind = LauncherEventKind::reload_offer, .generation = generation});
+    say(ReloadCommit{generation});
+    drain();
+    committed(generation, backend, resolver, route);
+  }
+  void command_ends(std::uint64_t id, Verdict verdict, std::int32_t error = 0,
+                    std::uint32_t route = 1) {
+    launched({.kind = LauncherEventKind::command_done,
+              .code = error,
+              .which = static_cast<std::uint32_t>(verdict),
+              .id = id,
+              .generation = route});
+  }
+  void banned_by_command(std::string_view source) {
+    say(Ban{99, src(source), seconds(60), kCause});
+    command_ends(requested()->id, Verdict::ok);
     drain();
   }
 
@@ -93,20 +137,25 @@ class EnforcerTest : public testing::Test {
     if (!message || !std::holds_alternative<T>(*message)) return std::nullopt;
     return std::get<T>(*message);
   }
-  std::optional<LauncherOp> asked() {
+  std::optional<LauncherRequest> requested() {
     const auto received = launcher_->receive();
     LauncherRequest request{};
     if (received.bytes.size() != sizeof(request)) return std::nullopt;
     std::memcpy(&request, received.bytes.data(), sizeof(request));
-    return request.op;
+    return request;
   }
+  std::optional<LauncherOp> asked() {
+    const auto request = requested();
+    return request ? std::optional(request->op) : std::nullopt;
+  }
+  bool silent() { return monitor_->receive().got == Channel::Got::nothing; }
   void drain() {
     while (monitor_->receive().got == Channel::Got::message) {
     }
     while (launcher_->receive().got == Channel::Got::message) {
     }
   }
-  // Lets timers run for this long.
+  // Lets timers run for this long. Once: the loop has stopped then.
   void let_pass(milliseconds time) {
     loop_.after(time, [this] { loop_.stop(0); });
     loop_.run();
@@ -114,6 +163,7 @@ class EnforcerTest : public testing::Test {
 
   EventLoop loop_;
   std::optional<Channel> enforcer_a_, monitor_, enforcer_link_, launcher_;
+  bool has_nf_tables_ = true;
   UniqueFd events_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   unsigned touched_ = 0;
   std::vector<Source> lifted_;
@@ -122,8 +172,6 @@ class EnforcerTest : public testing::Test {
   const LocalView* view_ = &empty_view_;
   std::optional<Enforcer> enforcer_;
 };
-
-const BanCause kCause{Protocol::tcp, *Port::make(23)};
 
 TEST_F(EnforcerTest, StartsInOrderTableThenRestoreThenSensor) {
   firewall_.held[src("192.0.2.9")] = seconds(77);
@@ -148,7 +196,7 @@ TEST_F(EnforcerTest, StartsInOrderTableThenRestoreThenSensor) {
 }
 
 TEST_F(EnforcerTest, WithoutAFirewallItSaysSoAndRefusesEveryBan) {
-  start(false);
+  start(Backend::none);
   say(Accept{});
   const auto created = heard<TableCreated>();
   ASSERT_TRUE(created);
@@ -320,6 +368,426 @@ TEST_F(EnforcerTest, ATableThatCannotBeMadeAgainIsReportedAndTriedAgain) {
   EXPECT_EQ(asked(), LauncherOp::load_ruleset);
 }
 
+// ---- the owner's commands -----------------------------------------------------------------------
+
+TEST_F(EnforcerTest, ABanByCommandIsOkOnlyWhenTheCommandSucceeded) {
+  start_serving(Backend::command);
+  say(Ban{7, src("192.0.2.9"), seconds(60), kCause});
+  EXPECT_TRUE(silent()) << "nothing is claimed before the command ended";
+  const auto run = requested();
+  ASSERT_TRUE(run);
+  EXPECT_EQ(run->op, LauncherOp::run);
+  EXPECT_EQ(run->command, LauncherCommand::kill_route);
+  EXPECT_EQ(run->port, 23);
+  EXPECT_EQ(run->length, 32);
+  command_ends(run->id, Verdict::command_failed, 4);
+  const auto outcome = heard<Outcome>();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->id, 7U);
+  EXPECT_EQ(outcome->verdict, Verdict::command_failed);
+  EXPECT_EQ(outcome->error, 4);
+  EXPECT_TRUE(firewall_.held.empty());
+}
+
+TEST_F(EnforcerTest, RestoringAndEndingABanByCommandRunTheirOwnTemplates) {
+  start(Backend::command);
+  say(Accept{});
+  EXPECT_EQ(heard<TableCreated>()->backend, Backend::command);
+  EXPECT_TRUE(heard<AdoptedDone>());
+  EXPECT_EQ(asked(), std::nullopt) << "no nft for a ban that needs none";
+  say(Restore{1, src("192.0.2.9"), seconds(60)});
+  EXPECT_EQ(requested()->command, LauncherCommand::restore_route);
+  say(Unban{2, src("192.0.2.9")});
+  const auto undo = requested();
+  EXPECT_EQ(undo->command, LauncherCommand::kill_route_remove);
+  EXPECT_EQ(undo->port, 0) << "no probe is at hand";
+}
+
+TEST_F(EnforcerTest, AnIdThatIsUsedTwiceGetsTwoAnswersOfItsOwn) {
+  start_serving(Backend::command);
+  say(Ban{7, src("192.0.2.9"), seconds(60), kCause});
+  say(Ban{7, src("192.0.2.10"), seconds(60), kCause});
+  const auto first = requested();
+  const auto second = requested();
+  EXPECT_NE(first->id, second->id);
+  command_ends(second->id, Verdict::command_killed, 9);
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::command_killed);
+  command_ends(first->id, Verdict::ok);
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+}
+
+TEST_F(EnforcerTest, WhatACommandPrintsGoesToTheMonitorUnread) {
+  start_serving(Backend::nftables);
+  say(RunCommand{5, Command::external, src("127.0.0.1"), kCause});
+  const auto run = requested();
+  EXPECT_EQ(run->command, LauncherCommand::external) << "telling somebody cuts nobody off";
+  const UniqueFd pipe(eventfd(0, EFD_CLOEXEC));
+  launched({.kind = LauncherEventKind::command_output, .id = run->id}, pipe.get());
+  const auto received = monitor_->receive();
+  EXPECT_TRUE(received.fd);
+  const auto output = decode_enforcer_to_monitor(received.bytes, 1);
+  ASSERT_TRUE(output);
+  EXPECT_EQ(std::get<portsentry::CommandOutput>(*output).id, 5U);
+}
+
+TEST_F(EnforcerTest, TheGuardJudgesTheCommandsThatActOnASource) {
+  start_serving(Backend::none);
+  for (const Command command : {Command::run_cmd, Command::hosts_deny_add}) {
+    say(RunCommand{1, command, src("127.0.0.1"), kCause});
+    EXPECT_EQ(heard<Outcome>()->verdict, Verdict::not_unicast);
+  }
+  view_ = nullptr;
+  say(RunCommand{2, Command::run_cmd, src("192.0.2.9"), kCause});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::view_unknown);
+  EXPECT_EQ(asked(), std::nullopt);
+  say(RunCommand{3, Command::hosts_deny_remove, src("127.0.0.1"), kCause});
+  EXPECT_EQ(requested()->command, LauncherCommand::hosts_deny_remove) << "giving back is harmless";
+}
+
+TEST_F(EnforcerTest, AFloodOfCommandsNeverFillsTheLaunchersLink) {
+  start_serving(Backend::command);
+  unsigned refused = 0;
+  std::vector<std::uint64_t> running;
+  for (std::uint64_t id = 1; id <= 500; ++id) {
+    say(RunCommand{id, Command::hosts_deny_remove, src("192.0.2.9"), kCause});
+    if (const auto outcome = heard<Outcome>()) {
+      EXPECT_EQ(outcome->verdict, Verdict::over_budget);
+      refused += 1;
+    }
+  }
+  while (const auto request = requested())
+    running.push_back(request->id);
+  EXPECT_EQ(running.size() + refused, 500U);
+  EXPECT_LE(running.size(), 100U);
+  for (const std::uint64_t id : running)
+    command_ends(id, Verdict::ok);
+  drain();
+  say(RunCommand{501, Command::hosts_deny_remove, src("192.0.2.9"), kCause});
+  EXPECT_EQ(asked(), LauncherOp::run);
+}
+
+TEST_F(EnforcerTest, ReadyIsPassedOnOnce) {
+  start_serving();
+  say(Ready{});
+  EXPECT_EQ(asked(), LauncherOp::ready);
+}
+
+// ---- reload -------------------------------------------------------------------------------------
+
+TEST_F(EnforcerTest, AnOfferReachesTheMonitorWithItsFiles) {
+  start_serving();
+  const UniqueFd file(eventfd(0, EFD_CLOEXEC));
+  launched({.kind = LauncherEventKind::reload_file, .which = 3, .generation = 2}, file.get());
+  const auto received = monitor_->receive();
+  ASSERT_TRUE(received.fd);
+  const auto message = decode_enforcer_to_monitor(received.bytes, 1);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(std::get<ReloadFile>(*message).which, ReloadedFile::history);
+  launched({.kind = LauncherEventKind::reload_offer, .code = 1, .generation = 2});
+  const auto offer = heard<ReloadOffer>();
+  ASSERT_TRUE(offer);
+  EXPECT_EQ(offer->generation, 2U);
+  EXPECT_TRUE(offer->new_watch);
+  say(ReloadRefuse{2});
+  const auto request = requested();
+  EXPECT_EQ(request->op, LauncherOp::reload_abandon);
+  EXPECT_EQ(request->generation, 2U);
+}
+
+TEST_F(EnforcerTest, AProblemOfRootReachesTheMonitorAsACode) {
+  start_serving();
+  launched({.kind = LauncherEventKind::reload_failed, .code = ENOENT, .which = 1});
+  const auto failed = heard<ReloadFailed>();
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(failed->problem, ReloadProblem::config_file);
+  EXPECT_EQ(failed->error, ENOENT);
+}
+
+TEST_F(EnforcerTest, ASuccessorTakesOverAndItsPredecessorsEndIsNoNews) {
+  start_serving();
+  sensor_starts();
+  drain();
+  launched({.kind = LauncherEventKind::reload_offer, .code = 1, .generation = 2});
+  say(ReloadAccept{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_accept);
+  drain();
+  const UniqueFd channel(eventfd(0, EFD_CLOEXEC));
+  launched({.kind = LauncherEventKind::successor_started}, channel.get());
+  const auto received = monitor_->receive();
+  ASSERT_TRUE(received.fd);
+  const auto message = decode_enforcer_to_monitor(received.bytes, 1);
+  ASSERT_TRUE(message);
+  EXPECT_TRUE(std::get<SensorChannel>(*message).successor);
+  say(ReloadCommit{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_commit);
+  // It died by itself, just before the launcher read that.
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGKILL});
+  committed(2, Backend::nftables);
+  EXPECT_TRUE(silent());
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGSEGV});
+  EXPECT_TRUE(heard<SensorLost>());
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), LauncherOp::spawn_sensor);
+}
+
+TEST_F(EnforcerTest, ALostSuccessorIsToldAndTheReloadIsOver) {
+  start_serving();
+  sensor_starts();
+  start_successor(2);
+  launched({.kind = LauncherEventKind::successor_ended, .by_signal = 1, .code = SIGKILL});
+  const auto lost = heard<SensorLost>();
+  ASSERT_TRUE(lost);
+  EXPECT_TRUE(lost->successor);
+  // The monitor's own patience may have ended at the same time.
+  say(ReloadAbandon{2});
+  EXPECT_EQ(asked(), std::nullopt);
+}
+
+TEST_F(EnforcerTest, ACommitThatCrossesTheEndOfItsSuccessorIsCarriedOut) {
+  start_serving();
+  sensor_starts();
+  start_successor(2);
+  launched({.kind = LauncherEventKind::successor_ended, .by_signal = 1, .code = SIGKILL});
+  drain();
+  say(ReloadCommit{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_commit) << "the monitor has switched already";
+  committed(2, Backend::nftables);
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGKILL});
+  const auto lost = heard<SensorLost>();
+  ASSERT_TRUE(lost) << "the old one has handed over, and another follows";
+  EXPECT_FALSE(lost->successor);
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), LauncherOp::spawn_sensor);
+}
+
+TEST_F(EnforcerTest, ADeadPredecessorIsNotStartedAgainBesideItsSuccessor) {
+  start_serving();
+  sensor_starts();
+  start_successor(2);
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGKILL});
+  EXPECT_TRUE(silent()) << "the monitor may have switched, and would take it for the successor's";
+  say(ReloadCommit{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_commit);
+  committed(2, Backend::nftables);
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), std::nullopt);
+  say(DropSensor{});
+  EXPECT_EQ(asked(), LauncherOp::kill_sensor) << "the successor is the sensor now";
+}
+
+TEST_F(EnforcerTest, ADeadPredecessorIsToldAndStartedAgainWhenItsSuccessorIsGivenUp) {
+  start_serving();
+  sensor_starts();
+  start_successor(2);
+  launched({.kind = LauncherEventKind::sensor_ended, .by_signal = 1, .code = SIGSEGV});
+  say(ReloadAbandon{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_abandon);
+  const auto lost = heard<SensorLost>();
+  ASSERT_TRUE(lost);
+  EXPECT_FALSE(lost->successor);
+  EXPECT_EQ(lost->code, SIGSEGV);
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), LauncherOp::spawn_sensor);
+}
+
+TEST_F(EnforcerTest, ASourceThatIsAskedForWhileTheLauncherSwitchesIsLetGoByTheOldUndo) {
+  start_serving(Backend::command);
+  banned_by_command("192.0.2.9");
+  launched({.kind = LauncherEventKind::reload_offer, .generation = 2});
+  say(ReloadCommit{2});
+  drain();
+  say(Ban{1, src("192.0.2.9"), seconds(50), kCause});
+  const auto undo = requested();
+  ASSERT_TRUE(undo);
+  EXPECT_EQ(undo->command, LauncherCommand::kill_route_remove);
+  EXPECT_EQ(undo->generation, 1U);
+}
+
+TEST_F(EnforcerTest, ASilentMonitorKeepsTheOldGenerationAndMayAnswerLate) {
+  start_serving();
+  launched({.kind = LauncherEventKind::reload_offer, .generation = 2});
+  drain();
+  testing::internal::CaptureStderr();
+  let_pass(milliseconds(5100));
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("has not judged generation 2"),
+            std::string::npos);
+  EXPECT_EQ(asked(), std::nullopt);
+  say(ReloadCommit{2});
+  EXPECT_EQ(asked(), LauncherOp::reload_commit);
+}
+
+TEST_F(EnforcerTest, ArmingByReloadMakesTheTableAndAdoptsWhatTheKernelHolds) {
+  firewall_.held[src("192.0.2.9")] = seconds(77);
+  start_serving(Backend::none);
+  reload_to(2, Backend::nftables);
+  let_pass(milliseconds(1));
+  EXPECT_EQ(asked(), LauncherOp::load_ruleset);
+  EXPECT_TRUE(silent());
+  launched({.kind = LauncherEventKind::ruleset_loaded});
+  const auto created = heard<TableCreated>();
+  ASSERT_TRUE(created);
+  EXPECT_EQ(created->backend, Backend::nftables);
+  EXPECT_TRUE(created->again);
+  EXPECT_EQ(heard<Adopted>()->source, src("192.0.2.9"));
+  EXPECT_TRUE(heard<AdoptedDone>());
+  say(RestoreDone{});
+  say(Ban{1, src("192.0.2.10"), seconds(60), kCause});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+}
+
+TEST_F(EnforcerTest, ArmingWithoutNfTablesIsNoBanAndSaysSo) {
+  has_nf_tables_ = false;
+  start_serving(Backend::none);
+  reload_to(2, Backend::nftables);
+  EXPECT_TRUE(heard<TableLost>());
+  say(Ban{1, src("192.0.2.10"), seconds(60), kCause});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::no_firewall);
+}
+
+TEST_F(EnforcerTest, ATableThatCannotBeMadeForAReloadIsNotTheEnd) {
+  start_serving(Backend::none);
+  reload_to(2, Backend::nftables);
+  let_pass(milliseconds(1));
+  launched({.kind = LauncherEventKind::ruleset_loaded, .code = 1});
+  EXPECT_TRUE(heard<TableLost>());
+}
+
+TEST_F(EnforcerTest, DisarmingByReloadLeavesWhatTheKernelHolds) {
+  start_serving();
+  say(Ban{1, src("192.0.2.9"), seconds(60), kCause});
+  drain();
+  reload_to(2, Backend::none);
+  const auto created = heard<TableCreated>();
+  ASSERT_TRUE(created);
+  EXPECT_EQ(created->backend, Backend::none);
+  EXPECT_TRUE(created->again);
+  EXPECT_EQ(firewall_.held.size(), 1U);
+  touched_ = 1;
+  const std::uint64_t one = 1;
+  ASSERT_EQ(write(events_.get(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), std::nullopt) << "nobody puts a table back that nobody wants";
+}
+
+TEST_F(EnforcerTest, ABanThatMovesFromNftablesToACommandIsHeldByOneOfThem) {
+  start_serving();
+  say(Ban{1, src("192.0.2.9"), seconds(60), kCause});
+  reload_to(2, Backend::command);
+  drain();
+  say(Restore{2, src("192.0.2.9"), seconds(50)});
+  EXPECT_EQ(firewall_.held.size(), 1U) << "until the command has succeeded";
+  command_ends(requested()->id, Verdict::ok);
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+  EXPECT_TRUE(firewall_.held.empty());
+}
+
+TEST_F(EnforcerTest, ABanThatMovesFromACommandToNftablesIsUndoneByWhatMadeIt) {
+  start_serving(Backend::command);
+  banned_by_command("192.0.2.9");
+  reload_to(2, Backend::nftables, false, 2);
+  let_pass(milliseconds(1));
+  launched({.kind = LauncherEventKind::ruleset_loaded});
+  drain();
+  say(Restore{1, src("192.0.2.9"), seconds(50)});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+  EXPECT_EQ(firewall_.held.size(), 1U);
+  const auto undo = requested();
+  ASSERT_TRUE(undo);
+  EXPECT_EQ(undo->command, LauncherCommand::kill_route_remove);
+  EXPECT_EQ(undo->generation, 1U);
+  command_ends(undo->id, Verdict::ok, 0, 2);
+  EXPECT_TRUE(silent()) << "the monitor did not ask for that";
+  say(Unban{2, src("192.0.2.9")});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+  EXPECT_EQ(asked(), std::nullopt);
+}
+
+TEST_F(EnforcerTest, ABanOfADisarmedCommandIsStillUndone) {
+  start_serving(Backend::command);
+  banned_by_command("192.0.2.9");
+  reload_to(2, Backend::none, false, 2);
+  drain();
+  say(Unban{1, src("192.0.2.9")});
+  const auto undo = requested();
+  ASSERT_TRUE(undo);
+  EXPECT_EQ(undo->generation, 1U);
+  command_ends(undo->id, Verdict::ok, 0, 2);
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+}
+
+TEST_F(EnforcerTest, AnotherKillRouteLeavesTheBansOfTheOldOneToItsUndo) {
+  start_serving(Backend::command);
+  banned_by_command("192.0.2.9");
+  reload_to(2, Backend::command, false, 2);
+  EXPECT_TRUE(silent()) << "it is the same backend, and nothing was lost";
+  say(Unban{2, src("192.0.2.9")});
+  EXPECT_EQ(requested()->generation, 1U);
+}
+
+TEST_F(EnforcerTest, AnotherKillRouteTakesASourceOverAfterTheOldOneIsUndone) {
+  start_serving(Backend::command);
+  banned_by_command("192.0.2.9");
+  reload_to(2, Backend::command, false, 2);
+  drain();
+  say(Ban{1, src("192.0.2.9"), seconds(50), kCause});
+  const auto undo = requested();
+  ASSERT_TRUE(undo);
+  EXPECT_EQ(undo->command, LauncherCommand::kill_route_remove);
+  EXPECT_EQ(undo->generation, 1U);
+  EXPECT_EQ(asked(), std::nullopt) << "one after the other";
+  command_ends(undo->id, Verdict::command_failed, 1, 2);
+  EXPECT_TRUE(silent());
+  const auto route = requested();
+  EXPECT_EQ(route->command, LauncherCommand::kill_route);
+  command_ends(route->id, Verdict::ok, 0, 2);
+  const auto outcome = heard<Outcome>();
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->id, 1U);
+  EXPECT_EQ(outcome->verdict, Verdict::ok);
+  say(Unban{2, src("192.0.2.9")});
+  EXPECT_EQ(requested()->generation, 2U);
+}
+
+TEST_F(EnforcerTest, ABackendThatChangesWhileNftRunsIsNotAnnouncedTwice) {
+  start_serving(Backend::none);
+  reload_to(2, Backend::nftables);
+  let_pass(milliseconds(1));
+  EXPECT_EQ(asked(), LauncherOp::load_ruleset);
+  reload_to(3, Backend::none);
+  EXPECT_EQ(heard<TableCreated>()->backend, Backend::none);
+  EXPECT_TRUE(heard<AdoptedDone>());
+  launched({.kind = LauncherEventKind::ruleset_loaded});
+  EXPECT_TRUE(silent());
+}
+
+TEST_F(EnforcerTest, AResolverIsStartedWithTheFirstSensorAndAgainWhenItEnds) {
+  start(Backend::none, true);
+  say(Accept{});
+  say(RestoreDone{});
+  EXPECT_EQ(asked(), LauncherOp::spawn_sensor);
+  EXPECT_EQ(asked(), LauncherOp::spawn_resolver);
+  drain();
+  sensor_starts(LauncherEventKind::resolver_started);
+  const auto received = monitor_->receive();
+  EXPECT_TRUE(received.fd);
+  launched({.kind = LauncherEventKind::resolver_ended, .by_signal = 1, .code = SIGKILL});
+  EXPECT_TRUE(heard<ResolverLost>());
+  let_pass(milliseconds(150));
+  EXPECT_EQ(asked(), LauncherOp::spawn_resolver);
+}
+
+TEST_F(EnforcerTest, TheResolverEndsAndBeginsWithAReload) {
+  start_serving(Backend::none, true);
+  sensor_starts(LauncherEventKind::resolver_started);
+  drain();
+  reload_to(2, Backend::none, false);
+  launched({.kind = LauncherEventKind::resolver_ended, .by_signal = 1, .code = SIGKILL});
+  let_pass(milliseconds(300));
+  EXPECT_EQ(asked(), std::nullopt);
+  reload_to(3, Backend::none, true);
+  EXPECT_EQ(asked(), LauncherOp::spawn_resolver);
+}
+
 using EnforcerDeathTest = EnforcerTest;
 
 TEST_F(EnforcerDeathTest, AVerbOutOfTurnStopsIt) {
@@ -330,6 +798,37 @@ TEST_F(EnforcerDeathTest, AVerbOutOfTurnStopsIt) {
   const Restore late{1, src("192.0.2.9"), seconds(60)};
   EXPECT_EXIT(say(late), testing::ExitedWithCode(1), "Restore out of turn");
   EXPECT_EXIT(say(Accept{}), testing::ExitedWithCode(1), "Accept out of turn");
+}
+
+TEST_F(EnforcerDeathTest, AReloadAnswerThatNobodyAskedForStopsIt) {
+  start_serving();
+  const auto stops = [this](const MonitorToEnforcer& answer) {
+    EXPECT_EXIT(say(answer), testing::ExitedWithCode(1), "out of turn");
+  };
+  const auto each = [&stops](std::uint32_t generation) {
+    stops(ReloadAccept{generation});
+    stops(ReloadRefuse{generation});
+    stops(ReloadCommit{generation});
+    stops(ReloadAbandon{generation});
+  };
+  each(1);  // nothing was offered
+  launched({.kind = LauncherEventKind::reload_offer, .generation = 2});
+  each(1);
+  each(3);
+  stops(ReloadAbandon{2});  // nothing was accepted
+  say(ReloadAccept{2});
+  stops(ReloadAccept{2});
+  stops(ReloadRefuse{2});
+  say(ReloadCommit{2});
+  each(2);
+  committed(2, Backend::nftables);
+  each(2);
+}
+
+TEST_F(EnforcerDeathTest, ASecondReadyStopsIt) {
+  start_serving();
+  say(Ready{});
+  EXPECT_EXIT(say(Ready{}), testing::ExitedWithCode(1), "Ready out of turn");
 }
 
 TEST_F(EnforcerDeathTest, RawBytesFromTheMonitorStopIt) {
@@ -365,7 +864,13 @@ TEST_F(EnforcerDeathTest, AFirstTableThatCannotBeMadeStopsIt) {
 
 TEST_F(EnforcerDeathTest, ALauncherThatTalksNonsenseStopsIt) {
   start_serving();
-  EXPECT_EXIT(launched({LauncherEventKind{9}, 0, 0}), testing::ExitedWithCode(1), "unknown event");
+  EXPECT_EXIT(launched({LauncherEventKind{99}, 0, 0}), testing::ExitedWithCode(1), "unknown event");
+  EXPECT_EXIT(committed(2, Backend::none), testing::ExitedWithCode(1), "switched unasked");
+  EXPECT_EXIT(command_ends(1, Verdict::ok), testing::ExitedWithCode(1), "what was not run");
+  EXPECT_EXIT(launched({.kind = LauncherEventKind::command_output, .id = 1}),
+              testing::ExitedWithCode(1), "output of nothing");
+  EXPECT_EXIT(launched({.kind = LauncherEventKind::reload_file, .which = 1, .generation = 2}),
+              testing::ExitedWithCode(1), "file of no kind");
   EXPECT_EXIT(launched({.kind = LauncherEventKind::sensor_started, .by_signal = 0, .code = 0}),
               testing::ExitedWithCode(1), "without a channel");
   EXPECT_EXIT(

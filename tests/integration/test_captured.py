@@ -7,15 +7,18 @@ byte, what an attacker inside that process could say."""
 import array
 import collections
 import contextlib
+import errno
 import ipaddress
 import os
+import pathlib
+import resource
 import shutil
 import signal
 import socket
 import threading
 import time
 
-from lab import BIN, LAB_DIR, PATIENCE, LabTest, await_true
+from lab import BIN, CONF, LAB_DIR, PATIENCE, STATE, LabTest, await_true
 from test_hostile_peers import nobody_reads
 
 MEETING = LAB_DIR / "villain"
@@ -23,7 +26,10 @@ GATEWAY = "10.77.0.254"
 
 # Verdicts of proto/enforcer.proto.
 OK, NOT_UNICAST, OWN_ADDRESS, NEXT_HOP, SHARED_PREFIX, OVER_BUDGET = 1, 10, 11, 12, 13, 15
+COMMAND_FAILED, COMMAND_KILLED, COMMAND_TIMED_OUT, COMMAND_NOT_RUN, NO_COMMAND = 4, 5, 6, 7, 8
 OUTCOME, TABLE_CREATED, ADOPTED_DONE, SENSOR_CHANNEL, SENSOR_LOST = 1, 2, 4, 5, 6
+COMMAND_OUTPUT, RELOAD_FILE, RELOAD_OFFER, RELOAD_FAILED, RESOLVER_CHANNEL, RESOLVER_LOST = 9, 10, 11, 12, 13, 14
+EXTERNAL, RUN_CMD, HOSTS_DENY_ADD, HOSTS_DENY_REMOVE = 1, 2, 3, 4
 
 
 # ---- Protobuf by hand: a captured process is not bound to wire.cc ---------------------------------------
@@ -56,6 +62,19 @@ def restore(number, text, seconds=1800):
     return field(4, field(1, number) + field(2, source(text)) + field(3, seconds))
 
 
+def unban(number, text):
+    return field(3, field(1, number) + field(2, source(text)))
+
+
+def run_command(number, command, text):
+    return field(7, field(1, number) + field(2, command) + field(3, source(text)) + field(4, 6) + field(5, 23))
+
+
+def reload_answer(verb, generation):
+    return field({"accept": 9, "refuse": 10, "commit": 11, "abandon": 12}[verb], field(1, generation))
+
+
+ANNOUNCE = field(8, b"")
 ACCEPT, RESTORE_DONE, DROP_SENSOR = field(1, b""), field(5, b""), field(6, b"")
 READY = field(1, b"")
 
@@ -114,21 +133,26 @@ class Captured(LabTest):
                 pass
 
 
-class CapturedMonitor(Captured):
+class AsMonitor(Captured):
     ROLE = "monitor"
 
     def setUp(self):
         super().setUp()
         self.guard.ip(f"route add default via {GATEWAY}")
-        self.configure()
+        self.passed = []
+        self.born(**self.CONFIGURATION)
+
+    CONFIGURATION = {}
+
+    def born(self, **changes):
+        self.configure(**changes)
         self.daemon = self.launch()
         self.channel, self.villain = self.meet()
-        self.sensors = []
 
     def receive(self):
-        """One message: its verb and its fields. A sensor's channel is kept, so that the sensor lives."""
+        """One message: its verb and its fields. What comes with it is kept: a sensor lives by its channel."""
         data, passed, _, _ = socket.recv_fds(self.channel, 8192, 1)
-        self.sensors += [socket.socket(fileno=descriptor) for descriptor in passed]
+        self.passed += passed
         if not data:
             raise EOFError("the enforcer hung up")
         (kind, content), = read_fields(data).items()
@@ -159,6 +183,8 @@ class CapturedMonitor(Captured):
         self.daemon.await_line(pattern)
         self.assertEqual(self.lab.banned(), set())
 
+
+class CapturedMonitor(AsMonitor):
     # ---- Shape ---------------------------------------------------------------------------------------------
 
     def test_garbage_stops_the_daemon(self):
@@ -296,6 +322,288 @@ class CapturedMonitor(Captured):
         # Each waited twice as long as the one before: 0.1 s, 0.2 s, 0.4 s.
         self.assertGreater(took, 0.7)
         self.assertEqual(self.daemon.stop(), 0)
+
+
+class CapturedMonitorReloads(AsMonitor):
+    """What a monitor can do with the answers of a reload: nothing but keep the old, or take what root has read."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin_serving()
+        await_true(lambda: len(self.sensors()) == 1, "a sensor")  # a fork that has not become one yet is not counted
+
+    def hang_up(self, **changes):
+        self.configure(**changes)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+
+    def offered(self, **changes):
+        self.hang_up(**changes)
+        kinds = []
+        while True:
+            kind, fields = self.receive()
+            if kind == RELOAD_OFFER:
+                self.assertEqual(sorted(kinds), [1, 2, 3, 4, 5], "all five files come first")
+                return fields[1]
+            if kind == RELOAD_FILE:
+                kinds.append(fields[2])
+
+    def answer(self, verb, generation):
+        self.channel.send(reload_answer(verb, generation))
+
+    def sensors(self):
+        return {pid for pid, name in self.daemon.family().items() if name == "portsentry-sensor"}
+
+    def test_answer_without_an_offer_stops_the_daemon(self):
+        self.answer("commit", 2)
+        self.assert_stops("the monitor sent ReloadCommit out of turn: stopping")
+
+    def test_accept_without_an_offer_stops_the_daemon(self):
+        self.answer("accept", 2)
+        self.assert_stops("the monitor sent ReloadAccept out of turn: stopping")
+
+    def test_answer_to_another_generation_stops_the_daemon(self):
+        self.answer("commit", self.offered() + 1)
+        self.assert_stops("the monitor sent ReloadCommit out of turn: stopping")
+
+    def test_second_answer_stops_the_daemon(self):
+        generation = self.offered()
+        self.answer("refuse", generation)
+        self.answer("commit", generation)
+        self.assert_stops("the monitor sent ReloadCommit out of turn: stopping")
+
+    def test_abandoning_what_was_not_accepted_stops_the_daemon(self):
+        self.answer("abandon", self.offered())
+        self.assert_stops("the monitor sent ReloadAbandon out of turn: stopping")
+
+    def test_second_ready_stops_the_daemon(self):
+        self.channel.send(ANNOUNCE)
+        self.channel.send(ANNOUNCE)
+        self.assert_stops("the monitor sent Ready out of turn: stopping")
+
+    def test_commit_of_a_broken_file_is_refused_and_the_old_generation_stays(self):
+        generation = self.offered(SCAN_TRIGGER="many")
+        self.answer("commit", generation)
+        self.assertEqual(self.hear(RELOAD_FAILED)[1], 9)
+        self.daemon.await_line(rf"generation {generation} cannot come into force")
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+
+    def test_accept_of_a_broken_file_starts_no_sensor(self):
+        before = self.sensors()
+        self.answer("accept", self.offered(SCAN_TRIGGER="many"))
+        self.assertEqual(self.hear(RELOAD_FAILED)[1], 9)
+        self.assertEqual(self.sensors(), before)
+
+    def test_commit_without_a_successor_cannot_leave_a_sensor_with_old_orders(self):
+        before = self.sensors()
+        self.answer("commit", self.offered(TCP_PORTS="7-9"))
+        self.hear(SENSOR_LOST)
+        self.hear(SENSOR_CHANNEL)
+        await_true(lambda: self.sensors() and not self.sensors() & before, "a sensor with the new orders")
+
+    def test_successor_replaces_the_sensor_without_a_word_about_the_old_one(self):
+        before = self.sensors()
+        generation = self.offered(TCP_PORTS="7-9")
+        self.answer("accept", generation)
+        self.assertEqual(self.hear(SENSOR_CHANNEL).get(1), 1)
+        await_true(lambda: len(self.sensors()) == 2, "two sensors")
+        self.answer("commit", generation)
+        await_true(lambda: len(self.sensors()) == 1, "one sensor")
+        self.assertFalse(self.sensors() & before)
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)  # the next message: no SensorLost before it
+
+    def test_successor_ends_when_it_is_abandoned(self):
+        before = self.sensors()
+        generation = self.offered(TCP_PORTS="7-9")
+        self.answer("accept", generation)
+        self.hear(SENSOR_CHANNEL)
+        self.answer("abandon", generation)
+        await_true(lambda: self.sensors() == before, "the old sensor alone")
+        self.answer("refuse", self.offered())
+
+    def test_successor_that_dies_is_told_and_its_commit_still_counts(self):
+        before = self.sensors()
+        generation = self.offered(TCP_PORTS="7-9")
+        self.answer("accept", generation)
+        self.hear(SENSOR_CHANNEL)
+        await_true(lambda: self.sensors() > before, "two sensors")
+        successor, = self.sensors() - before
+        os.kill(successor, signal.SIGKILL)
+        self.assertEqual(self.hear(SENSOR_LOST).get(4), 1)
+        self.answer("commit", generation)
+        self.assertIsNone(self.hear(SENSOR_LOST).get(4))  # the old one, which may have handed over
+        self.hear(SENSOR_CHANNEL)
+        await_true(lambda: self.sensors() and not self.sensors() & before, "another sensor")
+
+    def test_silence_keeps_the_old_generation_and_is_told(self):
+        generation = self.offered()
+        self.daemon.await_line(rf"has not judged generation {generation} .* within five seconds; the one before stays")
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.answer("commit", generation)  # late, and still the answer to what was asked
+        self.assertEqual(self.verdict_of(ban(2, "10.77.0.41/32")), OK)
+
+    def test_storm_of_hang_ups_costs_one_generation_at_a_time(self):
+        generation = self.offered()
+        for _ in range(200):
+            os.kill(self.daemon.pid, signal.SIGHUP)
+        self.answer("refuse", generation)
+        self.assertEqual(self.hear(RELOAD_OFFER)[1], generation + 1)
+        self.answer("refuse", generation + 1)
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.channel.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.channel.recv(4096)
+
+    def test_hang_up_before_anything_stands_is_kept(self):
+        self.daemon.stop()
+        self.born()
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        self.begin_serving()
+        self.assertEqual(self.hear(RELOAD_OFFER)[1], 2)
+
+    def test_file_that_cannot_be_read_or_trusted_is_a_code(self):
+        CONF.chmod(0o666)
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        self.assertEqual(self.hear(RELOAD_FAILED), {1: 1, 2: errno.EPERM})
+        CONF.unlink()
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        self.assertEqual(self.hear(RELOAD_FAILED), {1: 1, 2: errno.ENOENT})
+        self.answer("refuse", self.offered())
+
+    def test_output_files_are_opened_anew(self):
+        history = STATE / "portsentry.history"
+        history.rename(STATE / "portsentry.history.1")
+        self.hang_up()
+        while self.receive() != (RELOAD_FILE, {1: 2, 2: 3}):
+            pass
+        self.assertTrue(os.path.samestat(os.fstat(self.passed[-1]), history.stat()))
+        self.hear(RELOAD_OFFER)
+        self.answer("commit", 2)
+
+    def test_output_file_that_cannot_be_opened_is_the_one_before(self):
+        history = STATE / "portsentry.history"
+        self.hang_up(HISTORY_FILE="/var/lib/missing/history")
+        self.assertEqual(self.hear(RELOAD_FAILED), {1: 3, 2: errno.ENOENT})
+        while self.receive() != (RELOAD_FILE, {1: 2, 2: 3}):
+            pass
+        self.assertTrue(os.path.samestat(os.fstat(self.passed[-1]), history.stat()))
+
+    def test_more_ports_than_descriptors_are_refused_with_the_numbers(self):
+        resource.prlimit(self.daemon.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        self.hang_up(TCP_MODE="tcp", TCP_PORTS="20000-20999")
+        self.assertEqual(self.hear(RELOAD_FAILED)[1], 7)
+        self.daemon.await_line(r"listening on 1000 ports takes 1192 descriptors, and the limit is 1024 .* 832 ports would fit")
+
+    def test_backend_comes_and_goes(self):
+        self.answer("commit", self.offered(BLOCK_TCP="0", BLOCK_UDP="0"))
+        self.assertEqual(self.hear(TABLE_CREATED), {2: 1})
+        self.channel.send(RESTORE_DONE)
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), 3)
+        self.assertTrue(self.lab.has_table(), "disarming leaves what exists")
+        self.guard.run(["nft", "delete", "table", "inet", "portsentry"])
+        self.answer("commit", self.offered())
+        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1})
+        self.channel.send(RESTORE_DONE)
+        self.assertEqual(self.verdict_of(ban(2, "10.77.0.40/32")), OK)
+        self.assertEqual(self.lab.banned(), {"10.77.0.40"})
+
+
+class CapturedMonitorRuns(AsMonitor):
+    """The owner's commands, asked for by somebody who means harm."""
+
+    def setUp(self):
+        super().setUp()
+        self.begin_serving()
+
+    SEEN = "/run/lab/seen"
+    CONFIGURATION = {
+        "KILL_ROUTE": "/usr/bin/touch /run/lab/route-$TARGET$-$PORT$-$MODE$",
+        "KILL_ROUTE_REMOVE": "/bin/rm /run/lab/route-$TARGET$-23-stcp",
+        "KILL_RUN_CMD": "/bin/false $TARGET$",
+        "EXTERNAL_COMMAND": f"echo seen $TARGET$ >> {SEEN}",
+    }
+
+    def routes(self):
+        return {path.name for path in LAB_DIR.glob("route-*")}
+
+    def test_ban_is_what_the_command_did(self):
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.assertEqual(self.routes(), {"route-10.77.0.40-23-stcp"})
+        self.assertFalse(self.lab.has_table())
+        self.assertEqual(self.verdict_of(unban(2, "10.77.0.40/32")), OK)
+        self.assertEqual(self.routes(), set())
+        self.channel.send(unban(3, "10.77.0.40/32"))
+        self.assertEqual(self.hear(OUTCOME), {1: 3, 2: COMMAND_FAILED, 3: 1})
+
+    def test_guard_stands_before_the_commands_too(self):
+        for text, verdict in ((self.guard.v4 + "/32", OWN_ADDRESS), (GATEWAY + "/32", NEXT_HOP),
+                              ("127.0.0.1/32", NOT_UNICAST)):
+            self.assertEqual(self.verdict_of(ban(1, text)), verdict)
+            self.assertEqual(self.verdict_of(run_command(2, RUN_CMD, text)), verdict)
+            self.assertEqual(self.verdict_of(run_command(3, HOSTS_DENY_ADD, text)), verdict)
+        self.assertEqual(self.routes(), set())
+
+    def test_exit_status_is_believed(self):
+        self.channel.send(run_command(1, RUN_CMD, "10.77.0.40/32"))
+        self.assertEqual(self.hear(OUTCOME), {1: 1, 2: COMMAND_FAILED, 3: 1})
+
+    def test_what_is_not_configured_is_not_run(self):
+        self.assertEqual(self.verdict_of(run_command(1, HOSTS_DENY_ADD, "10.77.0.40/32")), NO_COMMAND)
+
+    def test_flood_of_commands_runs_ten_a_minute(self):
+        for number in range(1, 301):
+            self.channel.send(run_command(number, EXTERNAL, "10.77.0.40/32"))
+        verdicts = collections.Counter(self.hear(OUTCOME)[2] for _ in range(300))
+        self.assertEqual(verdicts, {OK: 10, OVER_BUDGET: 290})
+        self.assertEqual(pathlib.Path(self.SEEN).read_text(), "seen 10.77.0.40\n" * 10)
+        self.assertEqual(self.daemon.stop(), 0)
+
+    def test_id_used_twice_is_two_runs(self):
+        for _ in range(2):
+            self.channel.send(run_command(7, EXTERNAL, "10.77.0.40/32"))
+        self.assertEqual([self.hear(OUTCOME) for _ in range(2)], [{1: 7, 2: OK}] * 2)
+
+    def test_stop_does_not_wait_for_a_command_for_long(self):
+        self.channel.send(reload_answer("commit", self.reload(EXTERNAL_COMMAND="/bin/sleep 60")))
+        self.channel.send(run_command(1, EXTERNAL, "10.77.0.40/32"))
+        self.hear(COMMAND_OUTPUT)
+        begin = time.monotonic()
+        self.assertEqual(self.daemon.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 2.0 * PATIENCE)
+        self.assertEqual(self.guard.run(["pgrep", "-x", "sleep"], check=False).stdout, "")
+
+    def reload(self, **changes):
+        self.configure(**dict(self.CONFIGURATION, **changes))
+        os.kill(self.daemon.pid, signal.SIGHUP)
+        return self.hear(RELOAD_OFFER)[1]
+
+    def test_reload_changes_the_commands_and_no_template_is_the_monitors(self):
+        self.channel.send(reload_answer("commit", self.reload(KILL_ROUTE="/usr/bin/touch /run/lab/route-new-$TARGET$")))
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.assertEqual(self.routes(), {"route-new-10.77.0.40"})
+
+    def test_ban_moves_to_nftables_and_its_rule_goes(self):
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.channel.send(reload_answer("commit", self.reload(FIREWALL="nftables")))
+        self.hear(TABLE_CREATED)
+        self.assertEqual(self.verdict_of(restore(2, "10.77.0.40/32")), OK)
+        self.assertEqual(self.lab.banned(), {"10.77.0.40"})
+        await_true(lambda: self.routes() == set(), "the command's rule undone")
+
+    def test_another_command_takes_a_source_over_and_the_old_rule_goes(self):
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
+        self.assertEqual(self.verdict_of(ban(1, "10.77.0.41/32")), OK)
+        self.channel.send(reload_answer("commit", self.reload(
+            KILL_ROUTE="/usr/bin/touch /run/lab/route-new-$TARGET$", KILL_ROUTE_REMOVE="/bin/rm /run/lab/route-new-$TARGET$")))
+        self.assertEqual(self.verdict_of(ban(2, "10.77.0.40/32")), OK)
+        self.assertEqual(self.routes(), {"route-new-10.77.0.40", "route-10.77.0.41-23-stcp"})
+        self.assertEqual(self.verdict_of(unban(3, "10.77.0.40/32")), OK)
+        self.assertEqual(self.verdict_of(unban(4, "10.77.0.41/32")), OK)  # by the undo of its own generation
+        self.assertEqual(self.routes(), set())
+
+    def test_program_that_is_gone_has_nftables_take_over_loudly(self):
+        self.channel.send(reload_answer("commit", self.reload(KILL_ROUTE="/usr/bin/gone $TARGET$")))
+        self.daemon.await_line(r"KILL_ROUTE cannot be used: .*/usr/bin/gone.*: nftables bans in its place")
+        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1})
 
 
 class CapturedSensor(Captured):

@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "enforcer/hosts_deny_policy.cc": "sandbox/hosts_deny_policy_test.cc",
     # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
+    "enforcer/launcher_reload.cc": "integration/test_captured.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
     "enforcer/serve.cc": "integration/test_processes.py",
     "resolver/lookup.cc": "integration/test_resolver.py",  # needs a name server

@@ -1,0 +1,71 @@
+#include "enforcer/launcher_link.h"
+
+#include <gtest/gtest.h>
+
+namespace portsentry::enforcer {
+namespace {
+
+Source src(std::string_view text) {
+  const auto prefix = Prefix::parse(text);
+  return *Source::from_prefix(prefix->address(), prefix->length());
+}
+
+std::optional<ModeWord> stealth(Protocol protocol) {
+  return ModeWord{.protocol = protocol, .mode = WatchMode::stealth};
+}
+
+const BanCause kCause{Protocol::udp, *Port::make(161)};
+
+TEST(LauncherLink, ARunArrivesAsItWasAsked) {
+  for (const auto* text : {"192.0.2.9", "2001:db8::9", "2001:db8:1:2::/64"}) {
+    const auto command =
+        command_of(run_request(7, LauncherCommand::run_cmd, src(text), kCause), stealth);
+    ASSERT_TRUE(command) << text;
+    EXPECT_EQ(command->id, 7U);
+    EXPECT_EQ(command->kind, CommandKind::kill_run_cmd);
+    EXPECT_EQ(command->values.source, src(text));
+    EXPECT_EQ(command->values.port, Port::make(161));
+    EXPECT_EQ(command->values.mode->text(), "sudp");
+  }
+}
+
+TEST(LauncherLink, WithoutAProbeThereIsNeitherPortNorMode) {
+  const auto command = command_of(
+      run_request(7, LauncherCommand::kill_route_remove, src("192.0.2.9"), std::nullopt), stealth);
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->kind, CommandKind::undo_route);
+  EXPECT_FALSE(command->values.port);
+  EXPECT_FALSE(command->values.mode);
+}
+
+TEST(LauncherLink, ValuesOfNoTypeAreNoCommand) {
+  const auto good = run_request(7, LauncherCommand::external, src("192.0.2.9"), kCause);
+  ASSERT_TRUE(command_of(good, stealth));
+  const auto refused = [&](auto&& spoil) {
+    LauncherRequest bad = good;
+    spoil(bad);
+    EXPECT_FALSE(command_of(bad, stealth));
+  };
+  refused([](LauncherRequest& r) { r.id = 0; });
+  refused([](LauncherRequest& r) { r.command = LauncherCommand::none; });
+  refused([](LauncherRequest& r) { r.command = LauncherCommand{99}; });
+  refused([](LauncherRequest& r) { r.length = 24; });
+  refused([](LauncherRequest& r) { r.v4 = 0; });
+  refused([](LauncherRequest& r) { r.protocol = 1; });
+}
+
+TEST(LauncherLink, OnlyWhatACommandCanComeToIsAVerdict) {
+  EXPECT_EQ(verdict_of(4), Verdict::command_failed);
+  EXPECT_EQ(verdict_of(1), Verdict::ok);
+  for (const std::uint32_t other : {0U, 2U, 10U, 11U, 16U, 99U})
+    EXPECT_FALSE(verdict_of(other)) << other;
+}
+
+TEST(LauncherLink, ABackendHasOneWord) {
+  for (const Backend backend : {Backend::none, Backend::nftables, Backend::command})
+    EXPECT_EQ(backend_of_word(backend_word(backend)), backend);
+  EXPECT_FALSE(backend_of_word("iptables"));
+}
+
+}  // namespace
+}  // namespace portsentry::enforcer
