@@ -7,6 +7,7 @@ import shutil
 from lab import BIN, CONF, CONTROL, IGNORE, LabTest, bind, config_text, write_root_file
 
 OK, RUNTIME, USAGE, PRIVILEGE, CONFIGURATION = 0, 1, 2, 77, 78
+FEW_DESCRIPTORS = ("prlimit", "--nofile=1024:1024", "--")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
@@ -29,6 +30,30 @@ class RefusedStart(LabTest):
     def test_broken_configuration_names_file_line_and_key(self):
         self.configure(SCAN_TRIGGER="lots")
         self.refused(CONFIGURATION, rf"{CONF}:5: .*SCAN_TRIGGER.*")
+
+    def test_more_listening_ports_than_descriptors(self):
+        self.configure(TCP_MODE="tcp", TCP_PORTS="20000-20999")
+        self.refused(CONFIGURATION, r"1000 ports takes 1192 descriptors, and the limit is 1024 .*: 832 ports would fit; "
+                                    r"raise it \(LimitNOFILE=.*, or use stcp", wrapper=FEW_DESCRIPTORS)
+
+    def test_user_of_the_resolver_missing(self):
+        self.configure(RESOLVE_HOST="1")
+        passwd = pathlib.Path("/etc/passwd")
+        passwd.write_text("".join(line for line in passwd.read_text().splitlines(True) if "-resolver:" not in line))
+        self.refused(CONFIGURATION, r"RESOLVE_HOST: user portsentry-resolver does not exist; create it with: useradd")
+        self.configure()
+        self.launch().await_ready()
+
+    def test_command_without_its_program_when_nothing_else_may_ban(self):
+        self.configure(FIREWALL="command", KILL_ROUTE="/usr/bin/gone $TARGET$")
+        self.refused(CONFIGURATION, r"KILL_ROUTE cannot be used: .*/usr/bin/gone")
+
+    def test_command_without_its_program_gives_way_to_nftables_loudly(self):
+        self.configure(KILL_ROUTE="/usr/bin/gone $TARGET$")
+        daemon = self.launch().await_ready()
+        self.assertEqual(len(daemon.matching(r"KILL_ROUTE cannot be used: .*/usr/bin/gone.*: nftables bans")), 1)
+        self.send(self.syn(23))
+        self.await_ban(daemon, self.scanner.v4)
 
     def test_two_mistakes_are_both_named(self):
         self.configure(SCAN_TRIGGER="lots", FIREWALL="nftable")
@@ -195,6 +220,19 @@ class Check(LabTest):
             done = self.ask("-t", "-f", CONF, wrapper=wrapper)
             self.assertEqual(done.returncode, OK, done.stdout)
         self.assertEqual(self.lab.tables(), set())
+
+    def test_more_listening_ports_than_descriptors_fail_the_check(self):
+        self.configure(TCP_MODE="tcp", TCP_PORTS="20000-20999")
+        done = self.ask("-t", "-f", CONF, wrapper=FEW_DESCRIPTORS)
+        self.assertEqual(done.returncode, CONFIGURATION)
+        self.assertRegex(done.stdout, r"1192 descriptors, and the limit is 1024 .*: 832 ports would fit")
+
+    def test_commands_are_told_and_their_programs_looked_for(self):
+        self.configure(KILL_ROUTE="/usr/bin/gone $TARGET$", EXTERNAL_COMMAND="echo $TARGET$ > /dev/null")
+        done = self.ask("-t", "-f", CONF, wrapper=NOBODY)
+        self.assertEqual(done.returncode, CONFIGURATION)
+        self.assertRegex(done.stdout, rf"{CONF}: error: KILL_ROUTE: .*/usr/bin/gone")
+        self.assertRegex(done.stdout, rf"{CONF}: note: EXTERNAL_COMMAND: .*/bin/sh")
 
     def test_unknown_key_fails_the_check_and_only_warns_at_the_start(self):
         self.configure(SCAN_TRIGER="2")

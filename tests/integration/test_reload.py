@@ -80,16 +80,18 @@ class WithANewSensor(Reloading):
 
         def probe():
             while not ended.wait(0.005) and len(probed) < 250:
-                probed.append(f"10.77.1.{len(probed) + 1}")
-                self.send(self.syn(1000 + len(probed), source=probed[-1], target="10.77.0.1"))
+                number = len(probed) + 1
+                self.send(self.syn(1000 + number, source=f"10.77.1.{number}", target="10.77.0.1"))
+                probed.append(f"10.77.1.{number}")
 
         scan = threading.Thread(target=probe)
         scan.start()
-        for number in range(5):
+        for number in range(200):
             self.reload(daemon, TCP_PORTS=f"1-{59000 + number}")
+            if number >= 5 and len(probed) >= 30:
+                break
         ended.set()
         scan.join()
-        self.assertGreater(len(probed), 5)
         await_true(lambda: set(probed) <= self.lab.banned(), f"a ban for each of {len(probed)} probes")
         self.assertFalse(self.sensors(daemon) & before)
 
@@ -105,6 +107,26 @@ class WithANewSensor(Reloading):
         """A sentinel whose third port is reported: what was sent before it has been judged."""
         self.send(*(self.syn(port, source="10.77.0.99") for port in (10, 11, 12)))
         self.await_ban(daemon, "10.77.0.99")
+
+    def test_no_connection_to_a_bound_port_is_refused_meanwhile(self):
+        keys = {"TCP_MODE": "tcp", "UDP_MODE": "", "TCP_PORTS": "7000-7003"}
+        daemon = self.start(ignore=f"{self.scanner.v4}\n", **keys)
+        answers = []
+        ended = threading.Event()
+
+        def knock():
+            while not ended.is_set():
+                # A SYN that meets a socket in its last moment is repeated after a second.
+                answers.append(self.scanner.tcp_answer(self.guard.v4, 7001, timeout=3))
+
+        visitor = threading.Thread(target=knock)
+        visitor.start()
+        for number in range(10):
+            self.reload(daemon, ignore=f"{self.scanner.v4}\n", **dict(keys, TCP_PORTS=f"7000-{7003 + number}"))
+        ended.set()
+        visitor.join()
+        self.assertEqual(set(answers), {"open"})
+        self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 7012), "open")
 
     def test_new_ports_are_watched_and_old_ones_are_not(self):
         daemon = self.start(TCP_PORTS="1-100")
@@ -155,7 +177,7 @@ class WithANewSensor(Reloading):
     def next_sensor(self, daemon, known):
         await_true(lambda: self.held, "a successor")
         successor, = self.held
-        self.assertEqual(process_state(successor), "T")
+        await_true(lambda: process_state(successor) == "T", "it stopped")
         return successor
 
     def test_monitor_killed_in_mid_reload_ends_the_daemon_and_bans_stay(self):
@@ -310,6 +332,26 @@ class Commands(Reloading):
         self.reload(daemon, **{key: value.replace("route-", "route-new-") for key, value in self.ROUTE.items()})
         self.assertEqual(self.routes(), {"10.77.0.40"})
         await_true(lambda: self.routes() == set(), "the ban's end")
+
+
+class Resolver(Reloading):
+    def resolvers(self, daemon):
+        return {pid for pid, name in daemon.family().items() if name == "portsentry-resolver"}
+
+    def test_it_comes_and_goes_with_the_configuration(self):
+        daemon = self.start()
+        self.assertEqual(self.resolvers(daemon), set())
+        roles = daemon.roles()
+        self.reload(daemon, RESOLVE_HOST="1")
+        await_true(lambda: len(self.resolvers(daemon)) == 1, "a resolver")
+        first = self.resolvers(daemon)
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        await_true(lambda: self.resolvers(daemon) and self.resolvers(daemon) != first, "another one")
+        self.reload(daemon)
+        await_true(lambda: self.resolvers(daemon) == set(), "no resolver")
+        self.assertEqual(daemon.roles(), roles)
+        self.assert_bans(daemon, "10.77.0.40")
 
 
 class Storm(Reloading):
