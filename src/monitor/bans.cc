@@ -35,6 +35,11 @@ BanCause unknown_cause() {
   return {Protocol::tcp, *Port::make(1)};
 }
 
+// The kernel ends what it holds by itself; what a command did stays until another undoes it.
+bool ends_by_undo(const Bans::Ban& ban) {
+  return ban.by == Backend::command;
+}
+
 }  // namespace
 
 std::chrono::seconds remaining(const Bans::Ban& ban, Now now) {
@@ -117,8 +122,35 @@ bool Bans::adopt(const Source& source, std::chrono::seconds left, std::chrono::s
                      .until = until,
                      .since = now.wall - static_cast<std::time_t>(age.count()),
                      .recorded = true,
+                     .by = backend_,
                      .due = until});
   return true;
+}
+
+bool Bans::recall(const Remembered& ban, bool again, Now now) {
+  if (bans_.contains(ban.source) || bans_.size() >= kMaxBans) return false;
+  const Clock::time_point until = ban.left ? now.steady + *ban.left : kNever;
+  // After a boot nothing of it is left, so that one whose time is over is simply over.
+  if (again && until <= now.steady) return false;
+  insert(ban.source, Ban{.state = again ? State::restoring : State::enforced,
+                         .address = ban.address,
+                         .cause = ban.cause,
+                         .until = until,
+                         .since = ban.since,
+                         .recorded = true,
+                         .by = again ? Backend::none : Backend::command,
+                         .due = until});
+  if (again) restores_.push_back(ban.source);
+  return true;
+}
+
+void Bans::describe(const Source& source, const Address& address, const BanCause& cause,
+                    std::time_t since) {
+  const auto entry = bans_.find(source);
+  if (entry == bans_.end()) return;
+  entry->second.address = address;
+  entry->second.cause = cause;
+  entry->second.since = since;
 }
 
 void Bans::lift(const Source& source) {
@@ -133,14 +165,37 @@ void Bans::forget(const Source& source) {
   if (entry != bans_.end()) erase(entry);
 }
 
-std::size_t Bans::table_created(bool again, Now now) {
+void Bans::wrapped(const Source& source) {
+  const auto entry = bans_.find(source);
+  if (entry != bans_.end()) entry->second.wrapped = true;
+}
+
+void Bans::commands_changed(Now now) {
+  for (auto entry = bans_.begin(); entry != bans_.end();) {
+    const auto here = entry++;
+    Ban& ban = here->second;
+    if (ban.state == State::stuck) {
+      set_state(ban, State::lifting);
+      set_due(here->first, ban, now.steady);
+    } else if (ban.state == State::refused && ban.last_no == Verdict::no_command) {
+      erase(here);
+    }
+  }
+}
+
+std::size_t Bans::table_created(Backend backend, bool again, Now now) {
+  backend_ = backend;
   table_exists_ = true;
   windows_ += 1;
+  if (!window_since_) window_since_ = now.steady;
   if (!again) return 0;
   std::size_t put_back = 0;
   for (auto& [source, ban] : bans_) {
     switch (ban.state) {
       case State::enforced:
+        // What a command did is not gone because a table is; and where nothing bans any more, what
+        // holds is left to its own end.
+        if (backend == Backend::none || (backend == Backend::command && ends_by_undo(ban))) break;
         set_state(ban, State::restoring);
         restores_.push_back(source);
         put_back += 1;
@@ -156,6 +211,7 @@ std::size_t Bans::table_created(bool again, Now now) {
       case State::asked:    // its answer is still to come
       case State::lifting:  // the answer to Unban is ok whether or not the source was there
       case State::refused:
+      case State::stuck:
       case State::count_:
         break;
     }
@@ -163,15 +219,30 @@ std::size_t Bans::table_created(bool again, Now now) {
   return put_back;
 }
 
-bool Bans::send_queue(std::deque<Source>& queue, State expected, Now now,
+// The window is nearly over: the rest is asked for as new bans are.
+void Bans::restore_as_bans() {
+  for (const Source& source : restores_) {
+    const auto entry = bans_.find(source);
+    if (entry == bans_.end() || entry->second.state != State::restoring || entry->second.id != 0) {
+      continue;
+    }
+    set_state(entry->second, State::asked);
+    asks_.push_back(source);
+  }
+  restores_.clear();
+}
+
+bool Bans::send_queue(std::deque<Source>& queue, State expected, std::size_t most, Now now,
                       const std::function<MonitorToEnforcer(const Source&, const Ban&)>& make,
                       const std::function<bool(const MonitorToEnforcer&)>& send) {
-  while (!queue.empty() && in_flight_.size() < kMaxInFlight) {
+  const bool undo = expected == State::lifting;
+  while (!queue.empty() && in_flight_.size() < kMaxInFlight && (!undo || undos_in_flight_ < most)) {
     const Source source = queue.front();
     const auto entry = bans_.find(source);
     // Ended, or already on its way, since it was queued.
-    const bool stale = entry == bans_.end() || entry->second.state != expected ||
-                       entry->second.id != 0 || entry->second.until <= now.steady;
+    const bool stale =
+        entry == bans_.end() || entry->second.state != expected || entry->second.id != 0 ||
+        (entry->second.until <= now.steady && !(undo && ends_by_undo(entry->second)));
     if (!stale) {
       Ban& ban = entry->second;
       ban.id = next_id_;
@@ -179,7 +250,9 @@ bool Bans::send_queue(std::deque<Source>& queue, State expected, Now now,
         ban.id = 0;
         return false;
       }
-      in_flight_.emplace(next_id_, source);
+      ban.sent_to = backend_;
+      in_flight_.emplace(next_id_, Asked{source, undo});
+      if (undo) undos_in_flight_ += 1;
       next_id_ += 1;
     }
     queue.pop_front();
@@ -189,30 +262,40 @@ bool Bans::send_queue(std::deque<Source>& queue, State expected, Now now,
 
 bool Bans::pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& send) {
   if (!table_exists_) return true;
+  if (window_since_ && now.steady >= *window_since_ + kRestorePatience) restore_as_bans();
   const auto restore = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
     return Restore{ban.id, source, remaining(ban, now)};
   };
-  if (!send_queue(restores_, State::restoring, now, restore, send)) return false;
+  if (!send_queue(restores_, State::restoring, kMaxInFlight, now, restore, send)) return false;
   while (windows_ > 0 && restores_.empty()) {
     if (!send(RestoreDone{})) return false;
     windows_ -= 1;
+    window_since_.reset();
   }
   // New bans wait for the end of the restore window: what held before is put back first.
   if (windows_ > 0) return true;
-  const auto unban = [](const Source& source, const Ban& ban) -> MonitorToEnforcer {
-    return Unban{ban.id, source};
-  };
-  if (!send_queue(lifts_, State::lifting, now, unban, send)) return false;
   const auto request = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
     return portsentry::Ban{ban.id, source, remaining(ban, now), ban.cause};
   };
-  return send_queue(asks_, State::asked, now, request, send);
+  if (!send_queue(asks_, State::asked, kMaxInFlight, now, request, send)) return false;
+  const auto unban = [](const Source& source, const Ban& ban) -> MonitorToEnforcer {
+    return Unban{ban.id, source};
+  };
+  const std::size_t most = backend_ == Backend::command ? kMaxUndosInFlight : kMaxInFlight;
+  return send_queue(lifts_, State::lifting, most, now, unban, send);
+}
+
+std::optional<Bans::Asked> Bans::asked(std::uint64_t id) const {
+  const auto flight = in_flight_.find(id);
+  if (flight == in_flight_.end()) return std::nullopt;
+  return flight->second;
 }
 
 std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
   const auto flight = in_flight_.find(outcome.id);
   if (flight == in_flight_.end()) return std::nullopt;
-  const Source source = flight->second;
+  const Source source = flight->second.source;
+  if (flight->second.undo) undos_in_flight_ -= 1;
   in_flight_.erase(flight);
 
   const auto entry = bans_.find(source);
@@ -224,25 +307,35 @@ std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
   ban.id = 0;
   const bool news = ban.last_no != outcome.verdict;
   const bool was_restore = ban.state == State::restoring;
+  const bool over = ban.until <= now.steady;
   const auto result = [&](Change change) { return Answer{source, ban, change, news, was_restore}; };
-
-  if (ban.until <= now.steady) {
-    const Answer over = result(Change::over);
-    erase(entry);
-    return over;
-  }
-  if (ban.state == State::lifting) {
-    if (outcome.verdict == Verdict::ok) {
-      const Answer lifted = result(Change::lifted);
-      erase(entry);
-      return lifted;
-    }
+  const auto try_later = [&] {
     ban.last_no = outcome.verdict;
     ban.back_off = std::clamp(ban.back_off * 2, kFirstBackOff, kLastBackOff);
-    set_due(source, ban, std::min(ban.until, now.steady + ban.back_off));
+    const Clock::time_point then = now.steady + ban.back_off;
+    set_due(source, ban, ends_by_undo(ban) ? then : std::min(ban.until, then));
     return result(Change::later);
+  };
+
+  if (ban.state == State::lifting) {
+    if (outcome.verdict == Verdict::ok || (over && !ends_by_undo(ban))) {
+      const Answer ended = result(over ? Change::over : Change::lifted);
+      erase(entry);
+      return ended;
+    }
+    if (outcome.verdict != Verdict::no_command) return try_later();
+    ban.last_no = outcome.verdict;
+    set_state(ban, State::stuck);
+    set_due(source, ban, kNever);
+    return result(Change::stuck);
   }
   if (outcome.verdict == Verdict::ok) {
+    ban.by = ban.sent_to;
+    if (over && !ends_by_undo(ban)) {
+      const Answer ended = result(Change::over);
+      erase(entry);
+      return ended;
+    }
     set_state(ban, State::enforced);
     ban.last_no = Verdict::ok;
     ban.back_off = std::chrono::seconds(0);
@@ -251,16 +344,25 @@ std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
     ban.recorded = true;
     return done;
   }
-  ban.last_no = outcome.verdict;
+  if (over) {
+    const Answer ended = result(Change::over);
+    erase(entry);
+    return ended;
+  }
+  // A command that names the probe's port can be run again only as a new ban, which tells it.
+  if (was_restore && outcome.verdict == Verdict::no_command) {
+    set_state(ban, State::waiting);
+    set_due(source, ban, now.steady);
+    return result(Change::later);
+  }
   if (by_nature(outcome.verdict)) {
+    ban.last_no = outcome.verdict;
     set_state(ban, State::refused);
     set_due(source, ban, std::min(ban.until, now.steady + kRefusalStands));
     return result(Change::refused);
   }
   set_state(ban, State::waiting);
-  ban.back_off = std::clamp(ban.back_off * 2, kFirstBackOff, kLastBackOff);
-  set_due(source, ban, std::min(ban.until, now.steady + ban.back_off));
-  return result(Change::later);
+  return try_later();
 }
 
 std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
@@ -271,24 +373,38 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
     Ban& ban = entry->second;
     if (ban.id != 0) {
       set_due(source, ban, kNever);  // the Outcome comes first; answer() ends it
+    } else if (ban.state == State::lifting) {
+      if (ban.until <= now.steady && !ends_by_undo(ban)) {
+        ended.push_back({source, true, ban.wrapped});
+        erase(entry);
+      } else {  // its back-off is over
+        set_due(source, ban, ends_by_undo(ban) ? kNever : ban.until);
+        lifts_.push_back(source);
+      }
+    } else if (ban.until <= now.steady && ends_by_undo(ban)) {
+      set_state(ban, State::lifting);
+      set_due(source, ban, kNever);
+      lifts_.push_back(source);
     } else if (ban.until <= now.steady || ban.state == State::refused) {
-      ended.push_back({source, holds(ban)});
+      ended.push_back({source, holds(ban), ban.wrapped});
       erase(entry);
-    } else if (ban.state == State::waiting) {
+    } else {  // a try whose back-off is over
       set_state(ban, State::asked);
       set_due(source, ban, ban.until);
       asks_.push_back(source);
-    } else {  // a lift whose back-off is over
-      set_due(source, ban, ban.until);
-      lifts_.push_back(source);
     }
   }
   return ended;
 }
 
 std::optional<Clock::time_point> Bans::next_due() const {
-  if (due_.empty()) return std::nullopt;
-  return due_.begin()->first;
+  std::optional<Clock::time_point> due;
+  if (!due_.empty()) due = due_.begin()->first;
+  if (window_since_ && !restores_.empty()) {
+    const Clock::time_point end = *window_since_ + kRestorePatience;
+    if (!due || end < *due) due = end;
+  }
+  return due;
 }
 
 void Bans::each_held(const std::function<void(const Source&, const Ban&)>& visit) const {

@@ -24,6 +24,7 @@ Reason reason_of(Bans::State state) {
     case Bans::State::enforced:
     case Bans::State::restoring:
     case Bans::State::lifting:
+    case Bans::State::stuck:
       return Reason::already_banned;
     case Bans::State::asked:
     case Bans::State::waiting:

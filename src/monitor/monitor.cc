@@ -102,7 +102,7 @@ bool Monitor::on(const TableCreated& table, Now now) {
   }
   table_lost_ = false;
   tables_lost_ += 1;
-  const std::size_t to_restore = bans_.table_created(true, now);
+  const std::size_t to_restore = bans_.table_created(table.backend, true, now);
   restoring_ = Restoring{};
   if (to_restore == 0) tell_restored_when_done();
   return true;
@@ -128,7 +128,7 @@ bool Monitor::on(const Adopted& adopted, Now now) {
 bool Monitor::on(const AdoptedDone&, Now now) {
   if (phase_ == Phase::adopting) {
     phase_ = Phase::serving;
-    bans_.table_created(false, now);
+    bans_.table_created(backend_, false, now);
     if (adopted_ > 0) effects_.log(lines_.adopted(adopted_));
     effects_.blocked_rewrite(blocked_view(bans_));
     announce_when_ready();
@@ -224,6 +224,8 @@ bool Monitor::on(const Outcome& outcome, Now now) {
       break;
     case Bans::Change::lifted:
       blocked_changed(now);
+      break;
+    case Bans::Change::stuck:
       break;
     case Bans::Change::over:
       if (answer->ban.recorded) {

@@ -51,7 +51,7 @@ class BansTest : public ::testing::Test {
     ASSERT_EQ(bans_.answer({send_one(at(0s)), Verdict::ok, 0}, at(0s))->change, Change::enforced);
   }
   void serve() {
-    bans_.table_created(false, at(0s));
+    bans_.table_created(Backend::nftables, false, at(0s));
     pump(at(0s));
     sent_.clear();
   }
@@ -71,7 +71,7 @@ TEST_F(BansTest, NothingIsAskedBeforeTheEnforcerHasATable) {
 
 TEST_F(BansTest, EachTableIsAnsweredByOneRestoreDoneAndOnlyThenComeBans) {
   ask("198.51.100.7");
-  bans_.table_created(false, at(0s));
+  bans_.table_created(Backend::nftables, false, at(0s));
   pump(at(0s));
   ASSERT_EQ(sent_.size(), 2U);
   EXPECT_TRUE(std::holds_alternative<RestoreDone>(sent_[0]));
@@ -237,7 +237,7 @@ TEST_F(BansTest, UrgentBansHaveRoomOfTheirOwnAndGoFirst) {
               Bans::Urgency::urgent);
   }
   EXPECT_TRUE(bans_.full(Bans::Urgency::urgent));
-  bans_.table_created(false, at(0s));
+  bans_.table_created(Backend::nftables, false, at(0s));
   pump(at(0s));
   EXPECT_EQ(std::get<Ban>(sent_.at(1)).source, host("203.0.3.255"));  // after RestoreDone
 }
@@ -261,7 +261,7 @@ TEST_F(BansTest, AnAdoptedBanWithoutExpiryNeverEndsAndIsRestoredForAsLongAsThere
   bans_.adopt(host("198.51.100.7"), 0s, 30min, at(0s));
   EXPECT_TRUE(bans_.expire(at(std::chrono::hours(24 * 1000))).empty());
   EXPECT_FALSE(bans_.next_due());
-  bans_.table_created(true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
   pump(at(0s));
   EXPECT_EQ(std::get<Restore>(sent_.at(0)).remaining, kMaxBan);
 }
@@ -270,7 +270,7 @@ TEST_F(BansTest, ATableMadeAgainGetsEverythingBackForWhatIsLeftOfIt) {
   serve();
   enforce("198.51.100.7", 10min);
   enforce("198.51.100.8", 10min);
-  EXPECT_EQ(bans_.table_created(true, at(60s)), 2U);
+  EXPECT_EQ(bans_.table_created(Backend::nftables, true, at(60s)), 2U);
   EXPECT_EQ(bans_.being_restored(), 2U);
   pump(at(60s));
   ASSERT_EQ(sent_.size(), 3U);
@@ -290,7 +290,7 @@ TEST_F(BansTest, MoreRestoresThanFitTheFlightAreSentAsAnswersComeAndThenTheWindo
     bans_.adopt(host("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256)), 600s,
                 30min, at(0s));
   }
-  bans_.table_created(true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
   pump(at(0s));
   EXPECT_EQ(sent_.size(), Bans::kMaxInFlight);
   EXPECT_TRUE(std::holds_alternative<Restore>(sent_.back()));
@@ -306,7 +306,7 @@ TEST_F(BansTest, ANewBanWaitsUntilEverythingThatHeldIsPutBack) {
     bans_.adopt(host("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256)), 600s,
                 30min, at(0s));
   }
-  bans_.table_created(true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
   pump(at(0s));
   ask("203.0.113.7");
   sent_.resize(1);
@@ -323,7 +323,7 @@ TEST_F(BansTest, ASourceThatWasQueuedTwiceIsAskedForOnce) {
   ask("198.51.100.7", 1s);
   EXPECT_EQ(bans_.expire(at(2s)).size(), 1U) << "over before there was a table";
   ask("198.51.100.7", 60s, at(2s));
-  bans_.table_created(false, at(2s));
+  bans_.table_created(Backend::nftables, false, at(2s));
   pump(at(2s));
   EXPECT_EQ(sent_.size(), 2U) << "RestoreDone and one Ban";
 }
@@ -331,8 +331,8 @@ TEST_F(BansTest, ASourceThatWasQueuedTwiceIsAskedForOnce) {
 TEST_F(BansTest, ATableLostTwiceIsAnsweredTwiceAndRestoresAreNotDoubled) {
   serve();
   enforce("198.51.100.7");
-  bans_.table_created(true, at(0s));
-  bans_.table_created(true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
   pump(at(0s));
   ASSERT_EQ(sent_.size(), 3U);
   EXPECT_TRUE(std::holds_alternative<Restore>(sent_[0]));
@@ -343,7 +343,7 @@ TEST_F(BansTest, ATableLostTwiceIsAnsweredTwiceAndRestoresAreNotDoubled) {
 TEST_F(BansTest, ARestoreThatFailsIsTriedAgainAsABan) {
   serve();
   enforce("198.51.100.7");
-  bans_.table_created(true, at(0s));
+  bans_.table_created(Backend::nftables, true, at(0s));
   EXPECT_EQ(bans_.answer({send_one(at(0s)), Verdict::kernel_refused, 12}, at(0s))->change,
             Change::later);
   bans_.expire(at(1s));
@@ -355,7 +355,7 @@ TEST_F(BansTest, ATableMadeAgainTriesAtOnceWhatWaited) {
   serve();
   ask("198.51.100.7");
   bans_.answer({send_one(at(0s)), Verdict::kernel_refused, 2}, at(0s));
-  bans_.table_created(true, at(100ms));
+  bans_.table_created(Backend::nftables, true, at(100ms));
   bans_.expire(at(100ms));
   EXPECT_NE(send_one(at(100ms)), 0U);
 }
@@ -398,6 +398,184 @@ TEST_F(BansTest, ExpiryWorksInBoundedSlices) {
   EXPECT_EQ(bans_.expire(at(2s), 10).size(), 5U);
 }
 
+// ---- bans that a command makes ------------------------------------------------------------------
+
+class CommandBans : public BansTest {
+ protected:
+  void serve() {
+    bans_.table_created(Backend::command, false, at(0s));
+    pump(at(0s));
+    sent_.clear();
+  }
+  Unban unban_at(Clock::duration t) {
+    pump(at(t));
+    const Unban unban = std::get<Unban>(sent_.at(0));
+    sent_.clear();
+    return unban;
+  }
+};
+
+TEST_F(CommandBans, HoldUntilTheirUndoSucceededAndNotOnlyUntilTheirTimeIsOver) {
+  serve();
+  enforce("198.51.100.7", 10s);
+  EXPECT_TRUE(bans_.expire(at(10s)).empty());
+  EXPECT_EQ(state("198.51.100.7"), State::lifting);
+  EXPECT_TRUE(Bans::holds(*bans_.find(host("198.51.100.7"))));
+  const Unban unban = unban_at(10s);
+  EXPECT_EQ(unban.source, host("198.51.100.7"));
+  const auto answer = bans_.answer({unban.id, Verdict::ok, 0}, at(10s));
+  EXPECT_EQ(answer->change, Change::over);
+  EXPECT_TRUE(answer->ban.recorded);
+  EXPECT_EQ(bans_.size(), 0U);
+}
+
+TEST_F(CommandBans, AFailingUndoIsTriedAgainWithABackOffForAsLongAsItTakes) {
+  serve();
+  enforce("198.51.100.7", 10s);
+  bans_.expire(at(10s));
+  Clock::duration t = 10s;
+  for (const auto expected : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
+    const auto answer = bans_.answer({unban_at(t).id, Verdict::command_failed, 1}, at(t));
+    EXPECT_EQ(answer->change, Change::later);
+    EXPECT_EQ(bans_.next_due(), start_ + t + expected);
+    t += expected;
+    bans_.expire(at(t));
+  }
+  EXPECT_EQ(bans_.answer({unban_at(t).id, Verdict::ok, 0}, at(t))->change, Change::over);
+}
+
+TEST_F(CommandBans, AreStuckWhereNoUndoIsKnownUntilThereAreNewCommands) {
+  serve();
+  enforce("198.51.100.7", 10s);
+  bans_.expire(at(10s));
+  EXPECT_EQ(bans_.answer({unban_at(10s).id, Verdict::no_command, 0}, at(10s))->change,
+            Change::stuck);
+  EXPECT_TRUE(bans_.expire(at(24h)).empty());
+  EXPECT_FALSE(bans_.next_due());
+  EXPECT_EQ(bans_.count(State::stuck), 1U);
+  EXPECT_TRUE(Bans::holds(*bans_.find(host("198.51.100.7"))));
+  bans_.commands_changed(at(24h));
+  bans_.expire(at(24h));
+  EXPECT_EQ(bans_.answer({unban_at(24h).id, Verdict::ok, 0}, at(24h))->change, Change::over);
+}
+
+TEST_F(CommandBans, AnAnswerAfterTheEndOfTheBanIsUndoneAsTheCommandHasRun) {
+  serve();
+  ask("198.51.100.7", 2s);
+  const std::uint64_t id = send_one(at(0s));
+  bans_.expire(at(3s));
+  EXPECT_EQ(bans_.answer({id, Verdict::ok, 0}, at(3s))->change, Change::enforced);
+  bans_.expire(at(3s));
+  EXPECT_EQ(bans_.answer({unban_at(3s).id, Verdict::ok, 0}, at(3s))->change, Change::over);
+}
+
+TEST_F(CommandBans, ManyUndosLeaveRoomForANewBan) {
+  serve();
+  for (std::size_t i = 0; i < 200; ++i) {
+    ASSERT_TRUE(bans_.recall({.source = host("198.51.100." + std::to_string(i)),
+                              .address = address("198.51.100." + std::to_string(i)),
+                              .cause = {Protocol::tcp, *Port::make(23)},
+                              .since = 1,
+                              .left = -5s},
+                             false, at(0s)));
+  }
+  bans_.expire(at(0s));
+  pump(at(0s));
+  EXPECT_EQ(sent_.size(), Bans::kMaxUndosInFlight);
+  ask("203.0.113.7");
+  pump(at(0s));
+  ASSERT_EQ(sent_.size(), Bans::kMaxUndosInFlight + 1);
+  EXPECT_TRUE(std::holds_alternative<Ban>(sent_.back()));
+  bans_.answer({std::get<Unban>(sent_[0]).id, Verdict::ok, 0}, at(0s));
+  pump(at(0s));
+  EXPECT_EQ(sent_.size(), Bans::kMaxUndosInFlight + 2);
+}
+
+TEST_F(CommandBans, OfAnEarlierRunAreHeldWithoutRunningTheCommandAgain) {
+  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
+                            .address = address("198.51.100.7"),
+                            .cause = {Protocol::udp, *Port::make(161)},
+                            .since = 77,
+                            .left = 60s},
+                           false, at(0s)));
+  serve();
+  EXPECT_EQ(state("198.51.100.7"), State::enforced);
+  EXPECT_EQ(bans_.find(host("198.51.100.7"))->since, 77);
+  bans_.expire(at(60s));
+  EXPECT_EQ(state("198.51.100.7"), State::lifting);
+}
+
+TEST_F(CommandBans, OfBeforeABootAreMadeAgainInTheWindow) {
+  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
+                            .address = address("198.51.100.7"),
+                            .cause = {Protocol::udp, *Port::make(161)},
+                            .since = 77,
+                            .left = 60s},
+                           true, at(0s)));
+  EXPECT_FALSE(bans_.recall({.source = host("198.51.100.8"),
+                             .address = address("198.51.100.8"),
+                             .cause = {Protocol::udp, *Port::make(161)},
+                             .since = 77,
+                             .left = -1s},
+                            true, at(0s)))
+      << "over, and nothing is left of it";
+  bans_.table_created(Backend::command, false, at(0s));
+  pump(at(0s));
+  ASSERT_EQ(sent_.size(), 2U);
+  const Restore restore = std::get<Restore>(sent_[0]);
+  EXPECT_TRUE(std::holds_alternative<RestoreDone>(sent_[1]));
+  EXPECT_EQ(bans_.answer({restore.id, Verdict::ok, 0}, at(0s))->change, Change::put_back);
+}
+
+TEST_F(CommandBans, ACommandThatNamesThePortIsRunAgainAsABanThatTellsIt) {
+  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
+                            .address = address("198.51.100.7"),
+                            .cause = {Protocol::udp, *Port::make(161)},
+                            .since = 77,
+                            .left = 60s},
+                           true, at(0s)));
+  bans_.table_created(Backend::command, false, at(0s));
+  EXPECT_EQ(bans_.answer({send_one(at(0s)), Verdict::no_command, 0}, at(0s))->change,
+            Change::later);
+  bans_.expire(at(0s));
+  pump(at(0s));
+  EXPECT_EQ(std::get<Ban>(sent_.at(0)).cause.port.number(), 161);
+}
+
+TEST_F(CommandBans, SlowCommandsDoNotOutlastTheWindow) {
+  for (std::size_t i = 0; i < Bans::kMaxInFlight + 9; ++i) {
+    bans_.recall(
+        {.source = host("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256)),
+         .address = address("198.51.100.1"),
+         .cause = {Protocol::tcp, *Port::make(23)},
+         .since = 77,
+         .left = 1h},
+        true, at(0s));
+  }
+  bans_.table_created(Backend::command, false, at(0s));
+  pump(at(0s));
+  ASSERT_EQ(sent_.size(), Bans::kMaxInFlight);
+  ASSERT_TRUE(bans_.next_due());
+  EXPECT_LE(*bans_.next_due(), start_ + 30s);
+  sent_.resize(1);
+  pump(at(30s));
+  ASSERT_EQ(sent_.size(), 2U) << "RestoreDone; nothing else fits the flight";
+  EXPECT_TRUE(std::holds_alternative<RestoreDone>(sent_[1]));
+  bans_.answer({std::get<Restore>(sent_[0]).id, Verdict::ok, 0}, at(30s));
+  pump(at(30s));
+  EXPECT_TRUE(std::holds_alternative<Ban>(sent_.back()));
+}
+
+TEST_F(CommandBans, ABackendThatTakesOverGetsWhatTheOtherHeldAndItsOwnIsLeftAlone) {
+  serve();
+  enforce("198.51.100.7");
+  EXPECT_EQ(bans_.table_created(Backend::command, true, at(1s)), 0U) << "it holds still";
+  EXPECT_EQ(bans_.table_created(Backend::none, true, at(1s)), 0U);
+  EXPECT_EQ(bans_.table_created(Backend::nftables, true, at(1s)), 1U);
+  EXPECT_EQ(bans_.answer({send_one(at(1s)), Verdict::ok, 0}, at(1s))->change, Change::put_back);
+  EXPECT_EQ(bans_.table_created(Backend::command, true, at(2s)), 1U);
+}
+
 TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpiring) {
   serve();
   std::uint64_t dice = 12345;
@@ -405,8 +583,10 @@ TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpir
     dice = dice * 6364136223846793005ULL + 1442695040888963407ULL;
     return (dice >> 33) % sides;
   };
-  constexpr std::array kVerdicts{Verdict::ok, Verdict::ok, Verdict::kernel_refused,
-                                 Verdict::own_address, Verdict::over_budget};
+  constexpr std::array kVerdicts{
+      Verdict::ok,          Verdict::ok,          Verdict::kernel_refused,
+      Verdict::own_address, Verdict::over_budget, Verdict::no_command};
+  constexpr std::array kBackends{Backend::nftables, Backend::command, Backend::none};
   Clock::duration t = 0s;
   std::set<std::uint64_t> open;
   for (int step = 0; step < 20000; ++step) {
@@ -418,7 +598,8 @@ TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpir
         if (bans_.find(host(who)) == nullptr) ask(who, std::chrono::seconds(1 + roll(90)), at(t));
         break;
       case 2:
-        if (roll(50) == 0) bans_.table_created(true, at(t));
+        if (roll(50) == 0) bans_.table_created(kBackends.at(roll(kBackends.size())), true, at(t));
+        if (roll(50) == 0) bans_.commands_changed(at(t));
         break;
       case 3:
         bans_.lift(host(who));
@@ -445,11 +626,20 @@ TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpir
     ASSERT_EQ(counted, bans_.size());
     ASSERT_LE(open.size(), Bans::kMaxInFlight);
   }
-  while (!open.empty()) {
-    bans_.answer({*open.begin(), Verdict::ok, 0}, at(t));
-    open.erase(open.begin());
+  for (int round = 0; round < 1000 && (bans_.size() > 0 || !open.empty()); ++round) {
+    t += 1h;
+    bans_.commands_changed(at(t));
+    bans_.expire(at(t));
+    sent_.clear();
+    pump(at(t));
+    for (const auto& message : sent_) {
+      if (const auto* m = std::get_if<Unban>(&message)) open.insert(m->id);
+      ASSERT_FALSE(std::holds_alternative<Ban>(message)) << "all are over";
+    }
+    for (const std::uint64_t id : open)
+      ASSERT_TRUE(bans_.answer({id, Verdict::ok, 0}, at(t)));
+    open.clear();
   }
-  bans_.expire(at(t + 1h));
   EXPECT_EQ(bans_.size(), 0U) << "every ban ends";
 }
 

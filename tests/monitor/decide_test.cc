@@ -140,7 +140,7 @@ TEST_F(Decide, AProtectedHostIsNotBannedByWayOfItsNetwork) {
 
 TEST_F(Decide, WhatTheGuardJustRefusedIsNotAskedForAtOnce) {
   ask(host("198.51.100.7"));
-  bans_.table_created(false, kNow);
+  bans_.table_created(Backend::nftables, false, kNow);
   bans_.pump(kNow, [](const MonitorToEnforcer&) { return true; });
   bans_.answer({1, Verdict::own_address, 0}, kNow);
   EXPECT_EQ(reason(probe("198.51.100.7")), Reason::refused_before);
