@@ -15,7 +15,7 @@
 namespace portsentry {
 namespace {
 
-constexpr std::size_t kMaxCounters = 64;
+constexpr std::size_t kMaxCounters = 96;
 constexpr std::size_t kMaxCounterName = 40;
 constexpr std::size_t kMaxFirewallName = 16;
 constexpr std::uint32_t kMaxErrno = 4095;  // MAX_ERRNO of the kernel

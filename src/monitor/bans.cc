@@ -236,7 +236,8 @@ bool Bans::send_queue(std::deque<Source>& queue, State expected, std::size_t mos
                       const std::function<MonitorToEnforcer(const Source&, const Ban&)>& make,
                       const std::function<bool(const MonitorToEnforcer&)>& send) {
   const bool undo = expected == State::lifting;
-  while (!queue.empty() && in_flight_.size() < kMaxInFlight && (!undo || undos_in_flight_ < most)) {
+  while (!queue.empty() && in_flight_.size() < kMaxInFlight &&
+         (undo ? undos_in_flight_ : in_flight_.size() - undos_in_flight_) < most) {
     const Source source = queue.front();
     const auto entry = bans_.find(source);
     // Ended, or already on its way, since it was queued.
@@ -266,7 +267,9 @@ bool Bans::pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& se
   const auto restore = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
     return Restore{ban.id, source, remaining(ban, now)};
   };
-  if (!send_queue(restores_, State::restoring, kMaxInFlight, now, restore, send)) return false;
+  const bool by_command = backend_ == Backend::command;
+  const std::size_t most = by_command ? kMaxCommandsInFlight : kMaxInFlight;
+  if (!send_queue(restores_, State::restoring, most, now, restore, send)) return false;
   while (windows_ > 0 && restores_.empty()) {
     if (!send(RestoreDone{})) return false;
     windows_ -= 1;
@@ -277,12 +280,12 @@ bool Bans::pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& se
   const auto request = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
     return portsentry::Ban{ban.id, source, remaining(ban, now), ban.cause};
   };
-  if (!send_queue(asks_, State::asked, kMaxInFlight, now, request, send)) return false;
+  if (!send_queue(asks_, State::asked, most, now, request, send)) return false;
   const auto unban = [](const Source& source, const Ban& ban) -> MonitorToEnforcer {
     return Unban{ban.id, source};
   };
-  const std::size_t most = backend_ == Backend::command ? kMaxUndosInFlight : kMaxInFlight;
-  return send_queue(lifts_, State::lifting, most, now, unban, send);
+  const std::size_t most_undos = by_command ? kMaxUndosInFlight : kMaxInFlight;
+  return send_queue(lifts_, State::lifting, most_undos, now, unban, send);
 }
 
 std::optional<Bans::Asked> Bans::asked(std::uint64_t id) const {

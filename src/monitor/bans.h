@@ -56,6 +56,8 @@ class Bans {
   static constexpr std::size_t kMaxUrgent = 1024;
   enum class Urgency : std::uint8_t { usual, urgent };
   static constexpr std::size_t kMaxInFlight = 128;
+  // Where a command makes bans: root runs one after the other, and turns away what is beyond 100.
+  static constexpr std::size_t kMaxCommandsInFlight = 48;
   // Commands run one after the other: many undos, or slow ones, must not keep a new ban waiting.
   static constexpr std::size_t kMaxUndosInFlight = 8;
   // The window for Restore is a minute (enforcer's verbs.h). What slow commands leave undone goes on

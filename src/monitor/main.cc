@@ -1,20 +1,24 @@
 // portsentry-monitor: the brain, between the sensor that hears the network and the enforcer that
 // may touch the firewall. Started by portsentryd as user portsentry, without any capability.
 //
-//   portsentry-monitor CONF_PATH IGNORE_PATH       serve; the paths are names for messages
-//   portsentry-monitor -t CONF_PATH IGNORE_PATH    judge the ignore list as it will be, and end
+//   portsentry-monitor CONF_PATH IGNORE_PATH [KEY=VALUE]...   serve; the paths are names for messages,
+//                                                             the settings those of the command line
+//   portsentry-monitor -t CONF_PATH IGNORE_PATH               judge the ignore list as it will be
 //
-// Descriptors at birth: 1 log, 2 diagnostics, 3 channel A, 4 configuration and 5 ignore list
-// (sealed memfds), 6 history, 7 blocked file, 8 control socket (listening). From here: 9 rtnetlink,
-// 10 channel B, 11 signalfd; policy.cc knows these numbers.
+// Descriptors at birth: 1 standard output, 2 diagnostics, 3 channel A, 4 configuration and 5 ignore
+// list (sealed memfds), 6 history, 7 blocked file, 8 control socket (listening), 13 log file. What
+// the others become is in descriptors.h.
 #include <fcntl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
 #include <optional>
 #include <string>
@@ -25,64 +29,34 @@
 #include "build_paths.h"
 #include "common/channel.h"
 #include "common/config.h"
-#include "common/event_loop.h"
 #include "common/lockdown.h"
 #include "common/log.h"
 #include "common/rtnetlink.h"
 #include "common/unique_fd.h"
-#include "common/wire.h"
-#include "monitor/control.h"
+#include "monitor/descriptors.h"
 #include "monitor/ignore_list.h"
-#include "monitor/monitor.h"
 #include "monitor/output.h"
 #include "monitor/policy.h"
+#include "monitor/server.h"
+#include "monitor/store.h"
 
 namespace portsentry::monitor {
 namespace {
 
-enum Descriptor : int {
-  kNull = 0,
-  kLog = 1,
-  kChannelA = 3,
-  kConfig = 4,
-  kIgnore = 5,
-  kHistory = 6,
-  kBlocked = 7,
-  kControl = 8,
-  kRtnetlink = 9,
-  kChannelB = 10,
-  kStop = 11,
-};
-
 constexpr char kStateDirectory[] = "/var/lib/portsentry/monitor";
-// How many messages of one peer are handled before the others get their turn.
-constexpr int kBurst = 64;
 
-Now now() {
-  return {Clock::now(), std::time(nullptr)};
+// At birth: there is nothing to fall back to.
+std::string read_at_birth(Descriptor descriptor, std::size_t cap, std::string_view what) {
+  auto text = read_sealed(descriptor, cap);
+  if (!text) fatal(std::string(what) + ": " + text.error().what, kExitConfig);
+  return std::move(*text);
 }
 
-// The whole of a memfd, from its beginning: the offset is shared with root's copy of it.
-std::string read_sealed(int fd, std::size_t cap, std::string_view what) {
-  std::string text(cap + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got =
-        ::pread(fd, text.data() + size, text.size() - size, static_cast<off_t>(size));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fatal(Error::from_errno("read " + std::string(what), errno).what);
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
+// Every number that has a meaning, and no descriptor yet, gets /dev/null (descriptors.h).
+void occupy_all() {
+  for (int number = 0; number < kFirstUnnamed; ++number) {
+    if (::fcntl(number, F_GETFD) < 0) put_at(kNull, static_cast<Descriptor>(number));
   }
-  if (size > cap) fatal(std::string(what) + " is too large", kExitConfig);
-  text.resize(size);
-  return text;
-}
-
-// Number 10 is never free: without a sensor /dev/null keeps it, or the next control connection
-// would be given it, and lose it to the next sensor.
-void occupy_channel_b(int fd) {
-  if (::dup3(fd, kChannelB, O_CLOEXEC) < 0) fatal(Error::from_errno("channel B: dup3", errno).what);
 }
 
 void complain_about(const std::vector<Finding>& findings, bool warnings_too) {
@@ -92,7 +66,7 @@ void complain_about(const std::vector<Finding>& findings, bool warnings_too) {
 
 // Nothing is opened, and nothing kept, before the text is judged: it may be hostile.
 int check(const std::string& ignore_path) {
-  const std::string text = read_sealed(kIgnore, kMaxIgnoreFile, "the ignore list");
+  const std::string text = read_at_birth(kIgnore, kMaxIgnoreFile, "the ignore list");
   undumpable();
   restrict_files({});
   drop_capabilities({});
@@ -120,213 +94,110 @@ UniqueFd stop_signal() {
   return fd;
 }
 
-// The monitor's effects, on real descriptors.
-class Descriptors final : public Effects {
- public:
-  Descriptors(Channel& enforcer, UniqueFd history, UniqueFd blocked)
-      : enforcer_(enforcer), history_(std::move(history)), blocked_(std::move(blocked)) {}
+// Standard output is somebody's, and not closed behind a daemon.
+bool has_output() {
+  struct stat output {};
+  struct stat null {};
+  if (::fstat(kLog, &output) != 0 || ::fstat(kNull, &null) != 0) return false;
+  return !S_ISCHR(output.st_mode) || output.st_rdev != null.st_rdev;
+}
 
-  bool to_enforcer(const MonitorToEnforcer& message) override {
-    switch (enforcer_.send(encode(message))) {
-      case Channel::Sent::ok:
-        return true;
-      case Channel::Sent::full:
-        return false;
-      case Channel::Sent::closed:
-        break;
-    }
-    fatal("channel A: the enforcer is gone");
+// It is the journal's stream: the launcher has handed down what the service manager said.
+bool is_journals() {
+  struct stat output {};
+  const char* stream = std::getenv("JOURNAL_STREAM");  // NOLINT(concurrency-mt-unsafe): one thread
+  return stream != nullptr && ::fstat(kLog, &output) == 0 &&
+         is_journal(stream, output.st_dev, output.st_ino);
+}
+
+// Bans by commands are made without it as well; they only are not known after a restart.
+std::optional<Store> open_store() {
+  const auto boot = current_boot_id();
+  auto opened = boot ? Store::open(kStateDirectory, *boot) : Result<Store::Opened>(boot.error());
+  if (!opened) {
+    complain("bans by KILL_ROUTE will not be remembered: " + opened.error().what);
+    return std::nullopt;
   }
-  void log(std::string_view line) override { log_.write(line, std::time(nullptr)); }
-  void history(std::string_view line) override { tell(history_.append(line), "HISTORY_FILE"); }
-  void blocked_append(std::string_view line) override {
-    tell(blocked_.append(line), "BLOCKED_FILE");
-  }
-  void blocked_rewrite(std::string_view whole) override {
-    tell(blocked_.rewrite(whole), "BLOCKED_FILE");
-  }
-  [[nodiscard]] Losses losses() const override {
-    return {log_.lost(), history_.failures(), blocked_.failures()};
-  }
+  if (!opened->finding.empty()) complain(opened->finding);
+  return std::move(opened->store);
+}
 
- private:
-  void tell(const std::optional<Error>& error, std::string_view key) {
-    if (!error) return;
-    log("adminalert: ERROR: " + std::string(key) + ": " + error->what +
-        "; further failures are only counted");
-  }
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
 
-  Channel& enforcer_;
-  Sinks log_{{.to = {.standard_output = true, .syslog = false}, .standard_output = kLog},
-             RecordFile(UniqueFd())};
-  RecordFile history_;
-  RecordFile blocked_;
-};
-
-// The glue: descriptors to messages, messages to the monitor, its next wish for time to a timer.
-class Server {
- public:
-  Server(Channel& enforcer, Monitor& monitor, Rtnetlink& rtnetlink, UniqueFd stop)
-      : enforcer_(enforcer),
-        monitor_(monitor),
-        rtnetlink_(rtnetlink),
-        stop_(std::move(stop)),
-        control_(UniqueFd(kControl), loop_,
-                 [this](const ControlRequest&) -> ControlReply { return monitor_.status(); }) {}
-
-  int run() {
-    loop_.watch(stop_.get(), [this](short) {
-      monitor_.shut_down();
-      loop_.stop(kExitOk);
-    });
-    loop_.watch(enforcer_.fd(), [this](short) { hear_enforcer(); });
-    loop_.watch(rtnetlink_.fd(), [this](short) {
-      if (const auto fresh = rtnetlink_.refresh(); !fresh) fatal(fresh.error().what);
-    });
-    monitor_.start(now());
-    rearm();
-    return loop_.run();
-  }
-
- private:
-  void hear_enforcer() {
-    for (int i = 0; i < kBurst; ++i) {
-      const Channel::Received received = enforcer_.receive();
-      switch (received.got) {
-        case Channel::Got::nothing:
-          return rearm();
-        case Channel::Got::closed:
-          fatal("channel A: the enforcer is gone");
-        case Channel::Got::malformed:
-          fatal("channel A: malformed message from the enforcer");
-        case Channel::Got::message:
-          break;
-      }
-      const auto message = decode_enforcer_to_monitor(received.bytes, received.fd ? 1 : 0);
-      if (!message) fatal("channel A: message from the enforcer with impossible values");
-      if (!monitor_.on_enforcer(*message, now())) {
-        fatal("channel A: message from the enforcer out of its phase");
-      }
-      if (received.fd) meet_sensor(received.fd);
-    }
-    rearm();
-  }
-
-  // `channel` is moved to the number that the filter knows; the one that it came with is closed.
-  void meet_sensor(const UniqueFd& channel) {
-    leave_sensor();
-    occupy_channel_b(channel.get());
-    sensor_.emplace(UniqueFd(kChannelB));
-    // A new channel has room; a sensor that is gone already is reported by its SensorLost.
-    static_cast<void>(sensor_->send(encode(MonitorToSensor(monitor_.sensor_config()))));
-    loop_.watch(kChannelB, [this](short) { hear_sensor(); });
-  }
-
-  void leave_sensor() {
-    if (!sensor_) return;
-    loop_.unwatch(kChannelB);
-    sensor_.reset();
-    occupy_channel_b(kNull);
-  }
-
-  void hear_sensor() {
-    for (int i = 0; sensor_ && i < kBurst; ++i) {
-      const Channel::Received received = sensor_->receive();
-      switch (received.got) {
-        case Channel::Got::nothing:
-          return rearm();
-        case Channel::Got::closed:
-          leave_sensor();
-          monitor_.sensor_hung_up(now());
-          return rearm();
-        case Channel::Got::malformed:
-          return distrust_sensor("malformed message");
-        case Channel::Got::message:
-          break;
-      }
-      const auto message = decode_sensor_to_monitor(received.bytes, received.fd ? 1 : 0);
-      if (!message) return distrust_sensor("message with impossible values");
-      if (!monitor_.on_sensor(*message, now())) return distrust_sensor("message out of its phase");
-    }
-    rearm();
-  }
-
-  void distrust_sensor(std::string_view what) {
-    leave_sensor();
-    monitor_.sensor_broken(what, now());
-    rearm();
-  }
-
-  // After every event: the monitor says when it must be woken, and nothing else wakes it.
-  void rearm() {
-    const auto wake = monitor_.wake_at();
-    if (wake == armed_for_) return;
-    if (timer_) loop_.cancel(*timer_);
-    timer_.reset();
-    armed_for_ = wake;
-    if (!wake) return;
-    timer_ = loop_.after(*wake - Clock::now(), [this] {
-      timer_.reset();
-      armed_for_.reset();
-      monitor_.tick(now());
-      rearm();
-    });
-  }
-
-  EventLoop loop_;
-  Channel& enforcer_;
-  Monitor& monitor_;
-  Rtnetlink& rtnetlink_;
-  UniqueFd stop_;
-  Control control_;
-  std::optional<Channel> sensor_;
-  std::optional<EventLoop::Timer> timer_;
-  std::optional<Clock::time_point> armed_for_;
-};
-
-int serve(const std::string& conf_path, const std::string& ignore_path) {
+int serve(const std::string& conf_path, const std::string& ignore_path,
+          std::vector<ConfigOverride> overrides) {
   if (!Channel::is_one(kChannelA)) {
     fatal("this program is started by portsentryd, not by hand", kExitUsage);
   }
-  const std::string conf_text = read_sealed(kConfig, kMaxConfFile, "the configuration");
-  const std::string ignore_text = read_sealed(kIgnore, kMaxIgnoreFile, "the ignore list");
-  ::close(kConfig);
-  ::close(kIgnore);
+  const std::string conf_text = read_at_birth(kConfig, kMaxConfFile, "the configuration");
+  const std::string ignore_text = read_at_birth(kIgnore, kMaxIgnoreFile, "the ignore list");
+  put_at(kNull, kConfig);
+  put_at(kNull, kIgnore);
   Channel enforcer{UniqueFd(kChannelA)};
 
   auto rtnetlink = Rtnetlink::open();
   if (!rtnetlink) fatal(rtnetlink.error().what);
   if (const auto moved = rtnetlink->move_to(kRtnetlink); !moved) fatal(moved.error().what);
-  occupy_channel_b(kNull);
   UniqueFd stop = stop_signal();
+  const auto syslog = SyslogOutput::open();
+  if (!syslog) fatal(syslog.error().what);
+  put_at(syslog->get(), kSyslog);
+  occupy_all();
   tzset();  // reads the time zone's file, once; localtime_r(3) does not look again
+  std::optional<Store> store = open_store();
+  Server::Standing standing{
+      // Users look for the daemon by this number, in pidof(8) and in their logs.
+      .pid = ::getppid(),       .host = host_name(),       .foreground = has_output(),
+      .journal = is_journals(), .store = std::move(store),
+  };
 
   undumpable();
+  // The directory is all that it can open. (A datagram to /dev/log opens nothing.)
   const std::array<LandlockPath, 1> reachable{{{kStateDirectory, true}}};
   restrict_files(reachable);
   drop_capabilities({});
   seal(kPolicy);
 
-  const ConfigReading conf = read_config(conf_text, conf_path);
-  const IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path, std::time(nullptr));
+  ConfigReading conf = read_config(conf_text, conf_path, overrides);
+  IgnoreReading ignore = read_ignore_list(ignore_text, ignore_path, std::time(nullptr));
   // A start that is refused is told why and nothing beside it; -t tells the warnings too.
   const bool accepted = conf.ok() && ignore.ok();
   complain_about(conf.findings, accepted);
   complain_about(ignore.findings, accepted);
   if (!accepted) return kExitConfig;
 
-  const auto opened = [](const std::string& path, int fd) {
-    return path.empty() ? UniqueFd() : UniqueFd(fd);
-  };
-  Descriptors effects(enforcer, opened(conf.config.history_file, kHistory),
-                      opened(conf.config.blocked_file, kBlocked));
-  Monitor monitor({.config = conf.config,
-                   .ignored = *ignore.list,
-                   .local = rtnetlink->view(),
-                   .conf_path = conf_path,
-                   .version = kVersion},
-                  effects);
-  return Server(enforcer, monitor, *rtnetlink, std::move(stop)).run();
+  Store::Loaded remembered;
+  const bool new_boot = standing.store && standing.store->new_boot();
+  if (standing.store) {
+    if (auto loaded = standing.store->load()) {
+      remembered = std::move(*loaded);
+    } else {
+      complain(loaded.error().what);
+    }
+    if (remembered.refused > 0) {
+      complain("state: " + std::to_string(remembered.refused) +
+               " bans make no sense, and are left out");
+    }
+  }
+  return Server(enforcer, *rtnetlink, std::move(stop),
+                {.config = std::move(conf.config),
+                 .ignored = std::move(*ignore.list),
+                 .local = rtnetlink->view(),
+                 .conf_path = conf_path,
+                 .ignore_path = ignore_path,
+                 .version = kVersion,
+                 .read_config =
+                     [conf_path, overrides = std::move(overrides)](std::string_view text) {
+                       return read_config(text, conf_path, overrides);
+                     },
+                 .remembered = std::move(remembered.bans),
+                 .new_boot = new_boot},
+                std::move(standing))
+      .run();
 }
 
 }  // namespace
@@ -338,9 +209,14 @@ int main(int argc, char** argv) {
   if (arguments.size() == 3 && arguments[0] == "-t") {
     return portsentry::monitor::check(arguments[2]);
   }
-  if (arguments.size() != 2) {
+  std::vector<portsentry::ConfigOverride> overrides;
+  for (std::size_t i = 2; i < arguments.size(); ++i) {
+    auto setting = portsentry::ConfigOverride::parse(arguments[i]);
+    if (setting) overrides.push_back(std::move(*setting));
+  }
+  if (arguments.size() < 2 || overrides.size() != arguments.size() - 2) {
     portsentry::fatal("this program is started by portsentryd, not by hand",
                       portsentry::kExitUsage);
   }
-  return portsentry::monitor::serve(arguments[0], arguments[1]);
+  return portsentry::monitor::serve(arguments[0], arguments[1], std::move(overrides));
 }

@@ -5,29 +5,15 @@
 #include <utility>
 #include <variant>
 
+#include "monitor/command_words.h"
 #include "monitor/history.h"
 #include "monitor/log_words.h"
 
 namespace portsentry::monitor {
 namespace {
 
-// When the enforcer is not reading: soon enough that a ban hardly waits, rarely enough to be idle.
+// When somebody is not reading: soon enough that a ban hardly waits, rarely enough to be idle.
 constexpr std::chrono::milliseconds kSendAgain{10};
-constexpr std::chrono::minutes kTellAlreadyEvery{1};
-// The end of a sensor that hung up. The kernel takes its time to unmap a capture ring.
-constexpr std::chrono::seconds kSensorEnds{5};
-
-std::string_view backend_name(Backend backend) {
-  switch (backend) {
-    case Backend::none:
-      return "none";
-    case Backend::nftables:
-      return "nftables";
-    case Backend::command:
-      return "command";
-  }
-  return "";
-}
 
 // A ban that ends means that BLOCKED_FILE is written whole; the more bans, the less often.
 std::chrono::milliseconds rewrite_delay(std::size_t bans) {
@@ -53,11 +39,13 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
       {.fresh = true, .adopting = true, .serving = true},   // SensorLost
       {.fresh = true, .adopting = true, .serving = true},   // TableLost
       {.fresh = false, .adopting = true, .serving = true},  // Lifted
-      // CommandOutput, the reload's four and the resolver's two.
+      // CommandOutput: of a command that was asked for. A reload's three: the launcher can be told to
+      // reload at any time, but it waits until everything stands.
       {.fresh = false, .adopting = false, .serving = true},
       {.fresh = false, .adopting = false, .serving = true},
       {.fresh = false, .adopting = false, .serving = true},
       {.fresh = false, .adopting = false, .serving = true},
+      // ResolverChannel, ResolverLost: a life of its own.
       {.fresh = true, .adopting = true, .serving = true},
       {.fresh = true, .adopting = true, .serving = true},
   }};
@@ -74,14 +62,14 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
 }
 
 void Monitor::start(Now now) {
-  effects_.log(lines_.starting(setup_.version));
-  if (!setup_.config.armed()) effects_.log(lines_.observing(setup_.conf_path));
-  owed_.emplace_back(Accept{});
-  pump(now);
+  say(lines_.starting(setup_.version));
+  if (!setup_.config.armed()) say(lines_.observing(setup_.conf_path));
+  owe(Accept{}, now);
 }
 
 void Monitor::shut_down() {
-  effects_.log(lines_.shutting_down());
+  queue_.flush();  // nobody waits for a name any more
+  say(lines_.shutting_down());
 }
 
 // ---- channel A ----------------------------------------------------------------------------------
@@ -95,163 +83,213 @@ bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
 
 bool Monitor::on(const TableCreated& table, Now now) {
   if (table.again != (phase_ == Phase::serving)) return false;
-  backend_ = table.backend;
+  const Backend before = std::exchange(backend_, table.backend);
   if (!table.again) {
     phase_ = Phase::adopting;
     return true;
   }
   table_lost_ = false;
-  tables_lost_ += 1;
+  const bool moved = before != table.backend;
+  if (!moved) tally_.tables_lost += 1;
   const std::size_t to_restore = bans_.table_created(table.backend, true, now);
-  restoring_ = Restoring{};
+  restoring_ = Restoring{.why = moved ? Restoring::Why::moved : Restoring::Why::lost};
   if (to_restore == 0) tell_restored_when_done();
   return true;
 }
 
 bool Monitor::on(const Adopted& adopted, Now now) {
-  if (!bans_.adopt(adopted.source, adopted.remaining, setup_.config.block_time, now)) return true;
-  // The administrator may have changed their mind, or the network its shape, since the last run. An
-  // ignored host must not stay banned, nor a gateway.
-  if (setup_.ignored.intersects(adopted.source.prefix(), now.wall)) {
-    log_limited(adopted.source, lines_.lifted_as_ignored(adopted.source), now);
-    bans_.lift(adopted.source);
-  } else if (setup_.local.own_inside(adopted.source.prefix()) ||
-             setup_.local.next_hop_inside(adopted.source.prefix())) {
-    log_limited(adopted.source, lines_.lifted_as_protected(adopted.source), now);
-    bans_.lift(adopted.source);
-  } else {
-    adopted_ += 1;
-  }
+  const Source& source = adopted.source;
+  if (!bans_.adopt(source, adopted.remaining, setup_.config.block_time, now)) return true;
+  // Whether an earlier run added a line to hosts.deny nobody knows; taking back is harmless.
+  if (!setup_.config.kill_hosts_deny.empty()) bans_.wrapped(source);
+  // The administrator may have changed their mind, or the network its shape, since the last run.
+  if (!lift_where_protected(source, now)) adopted_ += 1;
   return true;
 }
 
 bool Monitor::on(const AdoptedDone&, Now now) {
   if (phase_ == Phase::adopting) {
     phase_ = Phase::serving;
+    recall(now);
     bans_.table_created(backend_, false, now);
-    if (adopted_ > 0) effects_.log(lines_.adopted(adopted_));
+    if (adopted_ > 0) say(lines_.adopted(adopted_));
     effects_.blocked_rewrite(blocked_view(bans_));
-    announce_when_ready();
+    announce_when_ready(now);
   }
   return true;
 }
 
 bool Monitor::on(const TableLost& lost, Now) {
   // The enforcer tries again by itself, and may say so each time: one line until it is back.
-  if (!std::exchange(table_lost_, true)) effects_.log(lines_.table_lost(lost.error));
+  if (!std::exchange(table_lost_, true)) say(lines_.table_lost(lost.error));
   return true;
 }
 
 bool Monitor::on(const Lifted& lifted, Now now) {
   const Bans::Ban* ban = bans_.find(lifted.source);
-  // While a request of ours is under way, its answer decides.
-  if (ban == nullptr || ban->state != Bans::State::enforced) return true;
+  // While a request of ours is under way, its answer decides. And what a command holds is not in
+  // the kernel's set.
+  if (ban == nullptr || ban->state != Bans::State::enforced || ban->by == Backend::command) {
+    return true;
+  }
+  const bool wrapped = ban->wrapped;
   bans_.forget(lifted.source);
-  lifted_by_hand_ += 1;
+  tally_.lifted_by_hand += 1;
   log_limited(lifted.source, lines_.lifted_by_hand(lifted.source), now);
+  hooks_.scan_over(lifted.source);
+  forget(lifted.source);
+  if (wrapped) unwrap(lifted.source, now);
   blocked_changed(now);
   return true;
 }
 
-// Nothing of this was asked for.
-bool Monitor::on(const CommandOutput&, Now) {
-  return false;
-}
-bool Monitor::on(const ReloadFile&, Now) {
-  return false;
-}
-bool Monitor::on(const ReloadOffer&, Now) {
-  return false;
-}
-bool Monitor::on(const ReloadFailed&, Now) {
-  return false;
-}
-bool Monitor::on(const ResolverChannel&, Now) {
-  return false;
-}
-bool Monitor::on(const ResolverLost&, Now) {
-  return false;
-}
-
-bool Monitor::on(const SensorChannel&, Now) {
-  sensor_gone();
-  sensor_phase_ = SensorPhase::configured;
-  return true;
-}
-
-bool Monitor::on(const SensorLost& lost, Now) {
-  sensor_gone();
-  sensor_restarts_ += 1;
-  effects_.log(lines_.sensor_lost(lost));
-  return true;
-}
-
 bool Monitor::on(const Outcome& outcome, Now now) {
+  if (outcome.id >= Wrappers::kIds) return on_wrappers_outcome(outcome, now);
+  if (runs_.contains(outcome.id)) return on_run_outcome(outcome, now);
+  return on_ban_outcome(outcome, now);
+}
+
+// ---- bans ---------------------------------------------------------------------------------------
+
+bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
   const auto answer = bans_.answer(outcome, now);
   if (!answer) return false;
   switch (answer->change) {
     case Bans::Change::enforced:
       enforced(*answer, now);
+      // A reload may have named it while it was asked for.
+      lift_where_protected(answer->source, now);
       break;
     case Bans::Change::put_back:
       if (restoring_) restoring_->put_back += 1;
+      remember(answer->source, answer->ban, now);
+      lift_where_protected(answer->source, now);
       break;
     case Bans::Change::later:
       if (answer->ban.state == Bans::State::lifting) {
         if (answer->news) {
           const std::string why = words::refusal(outcome.verdict, outcome.error);
-          effects_.log(lines_.could_not_lift(answer->source, why));
+          log_limited(answer->source, lines_.could_not_lift(answer->source, why), now);
         }
         break;
       }
-      refused_kernel_ += 1;
-      if (answer->was_restore && restoring_) restoring_->failed += 1;
-      if (answer->news) {
-        log_limited(answer->source,
-                    lines_.could_not_block(answer->ban.address, answer->ban.cause.protocol,
-                                           words::refusal(outcome.verdict, outcome.error)),
-                    now);
+      tally_.refused_kernel += 1;
+      if (answer->was_restore) {
+        if (restoring_) restoring_->failed += 1;
+        forget(answer->source);  // until it holds again
       }
+      if (answer->news) could_not_block(*answer, outcome, now);
       break;
     case Bans::Change::refused:
-      refused_guard_ += 1;
-      if (answer->was_restore && restoring_) restoring_->failed += 1;
+      tally_.refused_guard += 1;
+      if (answer->was_restore) {
+        if (restoring_) restoring_->failed += 1;
+        forget(answer->source);
+      }
       if (narrow_after_refusal(*answer, now)) break;
-      log_limited(answer->source,
-                  lines_.could_not_block(answer->ban.address, answer->ban.cause.protocol,
-                                         words::refusal(outcome.verdict, outcome.error)),
-                  now);
-      break;
-    case Bans::Change::lifted:
-      blocked_changed(now);
+      could_not_block(*answer, outcome, now);
       break;
     case Bans::Change::stuck:
+      log_limited(answer->source, lines_.not_undone(answer->source), now);
+      break;
+    case Bans::Change::lifted:
+      ban_over(answer->source, false, answer->ban.wrapped, now);
+      blocked_changed(now);
       break;
     case Bans::Change::over:
-      if (answer->ban.recorded) {
-        expired_ += 1;
-        log_limited(answer->source, lines_.expired(answer->source), now);
-        blocked_changed(now);
-      } else {
-        given_up_ += 1;
-      }
+      ban_over(answer->source, answer->ban.recorded, answer->ban.wrapped, now);
+      if (!answer->ban.recorded) tally_.given_up += 1;
       break;
   }
+  first_answer(*answer, now);
   tell_restored_when_done();
   return true;
 }
 
 void Monitor::enforced(const Bans::Answer& answer, Now now) {
-  bans_confirmed_ += 1;
-  const bool told = budget_.allow(answer.source, answer.ban.recorded ? 1 : 2, now);
-  if (told) effects_.log(lines_.blocked_natively(answer.source, remaining(answer.ban, now)));
-  if (answer.ban.recorded) {  // put back after a second try: history has it already
-    blocked_changed(now);
-    return;
+  tally_.confirmed += 1;
+  const Bans::Ban& ban = answer.ban;
+  std::string how =
+      ban.by == Backend::command
+          ? lines_.blocked_by_command(answer.source,
+                                      words::kill_route(setup_.config, answer.source, ban.cause))
+          : lines_.blocked_natively(answer.source, remaining(ban, now));
+  remember(answer.source, ban, now);
+  if (ban.recorded) {  // put back after a second try: history has it already
+    log_limited(answer.source, how, now);
+    return blocked_changed(now);
   }
-  if (told) effects_.log(lines_.blocked_compatible(answer.ban.address, answer.ban.cause));
-  effects_.history(history_line(now.wall, answer.ban.address, answer.ban.cause));
-  effects_.blocked_append(blocked_line(answer.source, answer.ban.since));
+  std::optional<Detection> probe;
+  if (const auto found = asked_for_.find(answer.source); found != asked_for_.end()) {
+    probe = found->second;
+  }
+  const auto text = [lines = lines_, how = std::move(how), ban, probe](std::string_view host) {
+    Text told{how, lines.blocked_compatible(ban.address, ban.cause, host)};
+    if (probe) {
+      for (std::string& line : lines.judged(*probe, Fate::blocked, host))
+        told.push_back(std::move(line));
+    }
+    return told;
+  };
+  log_named(answer.source, ban.address, text, now);
+  with_name(
+      ban.address,
+      [this, ban, wall = now.wall](std::string_view host) {
+        effects_.history(history_line(wall, ban.address, ban.cause, host));
+      },
+      now);
+  effects_.blocked_append(blocked_line(answer.source, ban.since));
+}
+
+void Monitor::could_not_block(const Bans::Answer& answer, const Outcome& outcome, Now now) {
+  const std::string why =
+      outcome.verdict == Verdict::no_command && !answer.source.is_v4()
+          ? "KILL_ROUTE is for IPv4 only, and nothing is known that does the same for IPv6"
+          : words::refusal(outcome.verdict, outcome.error);
+  const Bans::Ban& ban = answer.ban;
+  const auto probe = asked_for_.find(answer.source);
+  if (probe != asked_for_.end()) {
+    return log_named(
+        answer.source, ban.address,
+        [lines = lines_, probe = probe->second, why](std::string_view host) {
+          return lines.judged(probe, Fate::failed, host, why);
+        },
+        now);
+  }
+  log_named(
+      answer.source, ban.address,
+      [lines = lines_, ban, why](std::string_view host) {
+        return Text{lines.could_not_block(ban.address, ban.cause.protocol, why, host)};
+      },
+      now);
+}
+
+// `held`: people were told of it, and are told of its end.
+void Monitor::ban_over(const Source& source, bool held, bool wrapped, Now now) {
+  asked_for_.erase(source);
+  hooks_.scan_over(source);
+  forget(source);
+  if (wrapped) unwrap(source, now);
+  if (!held) return;
+  tally_.expired += 1;
+  log_limited(source, lines_.expired(source), now);
+  blocked_changed(now);
+}
+
+// An ignored host must not stay banned, nor a gateway.
+bool Monitor::lift_where_protected(const Source& source, Now now) {
+  const Bans::Ban* ban = bans_.find(source);
+  if (ban == nullptr || ban->state != Bans::State::enforced) return false;
+  if (setup_.ignored.intersects(source.prefix(), now.wall)) {
+    log_limited(source, lines_.lifted_as_ignored(source), now);
+  } else if (setup_.local.own_inside(source.prefix()) ||
+             setup_.local.next_hop_inside(source.prefix())) {
+    log_limited(source, lines_.lifted_as_protected(source), now);
+  } else {
+    return false;
+  }
+  bans_.lift(source);
+  return true;
 }
 
 // A /64 that holds somebody who must not be banned: the host alone can still be.
@@ -285,211 +323,116 @@ bool Monitor::narrow_after_refusal(const Bans::Answer& answer, Now now) {
   const Source host = Source::of(answer.ban.address, true);
   bans_.forget(answer.source);
   if (bans_.find(host) != nullptr || bans_.full()) return false;
-  narrowed_ += 1;
+  tally_.narrowed += 1;
   log_limited(answer.source, lines_.narrowed(answer.source, answer.ban.address, why), now);
+  if (auto probe = asked_for_.extract(answer.source)) {
+    probe.key() = host;
+    asked_for_.insert(std::move(probe));
+  }
   bans_.ask(host, answer.ban.address, answer.ban.cause, remaining(answer.ban, now), now);
   return true;
 }
 
 void Monitor::tell_restored_when_done() {
   if (!restoring_ || bans_.being_restored() > 0) return;
-  effects_.log(lines_.table_restored(restoring_->put_back, restoring_->failed));
-  restoring_.reset();
-}
-
-// ---- channel B ----------------------------------------------------------------------------------
-
-SensorConfig Monitor::sensor_config() const {
-  const Config& config = setup_.config;
-  return {.scan_trigger = config.scan_trigger,
-          .scan_window = config.scan_window,
-          .max_sources = config.max_sources,
-          .interfaces = config.interfaces};
-}
-
-void Monitor::sensor_broken(std::string_view what, Now now) {
-  effects_.log(lines_.sensor_broken(what));
-  sensor_gone();
-  if (owed_.empty()) owed_.emplace_back(DropSensor{});
-  pump(now);
-}
-
-void Monitor::sensor_hung_up(Now now) {
-  const bool known = sensor_phase_ == SensorPhase::none;  // SensorLost was faster
-  sensor_gone();
-  if (!known) sensor_must_end_by_ = now.steady + kSensorEnds;
-}
-
-void Monitor::sensor_gone() {
-  sensor_phase_ = SensorPhase::none;
-  sensor_must_end_by_.reset();
-  for (std::size_t i = 0; i < kSensorCounters; ++i) {
-    sensor_before_.at(i) += std::exchange(sensor_now_.at(i), 0);
+  const Restoring done = *std::exchange(restoring_, std::nullopt);
+  const std::string failed =
+      done.failed > 0 ? ", " + std::to_string(done.failed) + " not yet" : std::string();
+  switch (done.why) {
+    case Restoring::Why::lost:
+      return say(lines_.table_restored(done.put_back, done.failed));
+    case Restoring::Why::start:
+      effects_.all_restored();
+      return say(lines_.notice(std::to_string(done.put_back) +
+                               (done.put_back == 1 ? " ban" : " bans") +
+                               " of an earlier run made again" + failed));
+    case Restoring::Why::moved:
+      break;
   }
-}
-
-bool Monitor::on_sensor(const SensorToMonitor& message, Now now) {
-  if (const auto* detection = std::get_if<Detection>(&message)) {
-    if (sensor_phase_ != SensorPhase::ready) return false;
-    detected(*detection, now);
-    return true;
+  switch (backend_) {
+    case Backend::none:
+      say(lines_.notice("bans are made no more; those in force stay until they end"));
+      break;
+    case Backend::nftables:
+      say(lines_.notice("bans are made by nftables now; " + std::to_string(done.put_back) +
+                        " taken over" + failed));
+      break;
+    case Backend::command:
+      say(lines_.notice("bans are made by KILL_ROUTE now; " + std::to_string(done.put_back) +
+                        " taken over" + failed));
+      break;
   }
-  if (const auto* counters = std::get_if<SensorCounters>(&message)) {
-    if (sensor_phase_ != SensorPhase::ready || counters->values.size() != kSensorCounters)
-      return false;
-    std::copy(counters->values.begin(), counters->values.end(), sensor_now_.begin());
-    return true;
-  }
-  if (!std::holds_alternative<SensorReady>(message)) return false;
-  if (sensor_phase_ != SensorPhase::configured) return false;
-  sensor_phase_ = SensorPhase::ready;
-  if (announced_) {
-    effects_.log(lines_.sensor_back());
-  } else {
-    announce_when_ready();
-  }
-  return true;
-}
-
-// The readiness line is true only when packets are classified and bans can be made.
-void Monitor::announce_when_ready() {
-  if (announced_ || phase_ != Phase::serving || sensor_phase_ != SensorPhase::ready) return;
-  announced_ = true;
-  log_all(lines_.listening(setup_.config, {}));
-  effects_.log(lines_.active());
-}
-
-void Monitor::detected(const Detection& detection, Now now) {
-  detections_ += 1;
-  const Decision decision = decide(detection, {.config = setup_.config,
-                                               .ignored = setup_.ignored,
-                                               .local = setup_.local,
-                                               .bans = bans_,
-                                               .wall = now.wall,
-                                               .interface = {}});
-  decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
-  const Source& source = detection.source;
-
-  switch (decision.reason) {
-    case Reason::ignored:
-      return;
-    case Reason::ban:
-      // The ban is on its way before anything is written: the scanner does not wait for our disk.
-      bans_.ask(decision.target, detection.address, {detection.protocol, detection.port},
-                setup_.config.block_time, now, urgency(detection, setup_.config));
-      pump(now);
-      budget_.is_news(source, detection.kind, now);  // told here; not again when it is banned
-      tell_event(detection, now);
-      if (decision.narrowed != Narrowed::no) {
-        narrowed_ += 1;
-        log_limited(source, lines_.narrowed(source, detection.address, decision.narrowed), now);
-      }
-      return;
-    case Reason::already_banned: {
-      if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
-      const auto* known = bans_.covering(detection.address);
-      const auto& told = known->second.told_already;
-      if (!told || now.steady >= *told + kTellAlreadyEvery) {
-        bans_.told_already(known->first, now);
-        const Text text = lines_.judged(detection, Fate::already_blocked);
-        if (budget_.allow(source, static_cast<unsigned>(text.size()), now)) log_all(text);
-      }
-      return;
-    }
-    case Reason::already_asked:
-    case Reason::refused_before:
-    case Reason::over_budget:
-      // Nothing new to say but the scan itself: 1.2's "already blocked" would not be true.
-      if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
-      return;
-    case Reason::not_unicast:
-    case Reason::own_address:
-    case Reason::next_hop:
-      return tell_refusal(detection, words::refusal(decision.reason), now);
-    case Reason::observe:
-    case Reason::command_only:
-      if (!budget_.is_news(source, detection.kind, now)) return;
-      tell_event(detection, now);
-      if (!budget_.allow(source, 2, now)) return;
-      if (decision.reason == Reason::command_only) {
-        log_all(lines_.judged(detection, Fate::commanded));
-        return;
-      }
-      log_all(lines_.judged(detection, Fate::observed));
-      effects_.log(lines_.would_ban(decision.target, setup_.config.block_time, detection.protocol,
-                                    setup_.config.firewall == Firewall::none, setup_.conf_path));
-      return;
-    case Reason::count_:
-      return;
-  }
-}
-
-void Monitor::tell_event(const Detection& detection, Now now) {
-  const Text text = lines_.seen(detection);
-  if (budget_.allow(detection.source, static_cast<unsigned>(text.size()), now)) log_all(text);
-}
-
-void Monitor::log_all(const Text& text) {
-  for (const std::string& line : text)
-    effects_.log(line);
-}
-
-void Monitor::tell_refusal(const Detection& detection, std::string_view reason, Now now) {
-  if (!budget_.is_news(detection.source, detection.kind, now)) return;
-  tell_event(detection, now);
-  const BlockMode mode =
-      detection.protocol == Protocol::tcp ? setup_.config.block_tcp : setup_.config.block_udp;
-  if (mode != BlockMode::ban) {
-    log_limited(detection.source, lines_.would_not_ban(detection.address, reason), now);
-    return;
-  }
-  const Text text = lines_.judged(detection, Fate::failed, {}, reason);
-  if (budget_.allow(detection.source, static_cast<unsigned>(text.size()), now)) log_all(text);
-}
-
-// ---- time ---------------------------------------------------------------------------------------
-
-void Monitor::log_limited(const Source& source, std::string_view line, Now now) {
-  if (budget_.allow(source, 1, now)) effects_.log(line);
 }
 
 void Monitor::blocked_changed(Now now) {
   if (!rewrite_blocked_) rewrite_blocked_ = now.steady + rewrite_delay(bans_.size());
 }
 
+// ---- time ---------------------------------------------------------------------------------------
+
+// Behind whatever waits for a name.
+void Monitor::say(std::string_view line) {
+  queue_.tell([this, line = std::string(line)](std::string_view) { effects_.log(line); });
+}
+
+void Monitor::log_limited(const Source& source, std::string_view line, Now now) {
+  if (budget_.allow(source, 1, now)) say(line);
+}
+
+void Monitor::log_limited(const Source& source, const Text& text, Now now) {
+  if (!text.empty() && budget_.allow(source, static_cast<unsigned>(text.size()), now))
+    log_all(text);
+}
+
+void Monitor::log_all(const Text& text) {
+  for (const std::string& line : text)
+    say(line);
+}
+
+void Monitor::owe(MonitorToEnforcer message, Now now) {
+  owed_.push_back(std::move(message));
+  pump(now);
+}
+
 void Monitor::pump(Now now) {
   const auto send = [this](const MonitorToEnforcer& message) {
     return effects_.to_enforcer(message);
   };
+  relay(now);
   while (!owed_.empty() && send(owed_.front()))
     owed_.pop_front();
-  const bool drained = owed_.empty() && bans_.pump(now, send);
-  retry_send_ = drained ? std::nullopt : std::optional(now.steady + kSendAgain);
+  // Wrappers come last: they are an addition.
+  const bool drained = owed_.empty() && bans_.pump(now, send) && wrappers_.pump(send);
+  retry_send_ = drained && !holding_back() ? std::nullopt : std::optional(now.steady + kSendAgain);
 }
 
 void Monitor::tick(Now now) {
   for (const Bans::Ended& ended : bans_.expire(now)) {
-    if (ended.held) {
-      expired_ += 1;
-      log_limited(ended.source, lines_.expired(ended.source), now);
-      blocked_changed(now);
-    } else {
-      given_up_ += 1;
-    }
+    if (!ended.held) tally_.given_up += 1;
+    ban_over(ended.source, ended.held, ended.wrapped, now);
   }
+  wrappers_.retry(now);
+  queue_.tick(now);
   tell_restored_when_done();
   if (sensor_must_end_by_ && *sensor_must_end_by_ <= now.steady) {
     sensor_broken("it closed its channel and did not end", now);
   }
+  if (reload_ && reload_->deadline && *reload_->deadline <= now.steady) reload_overdue(now);
+  if (before_until_ && *before_until_ <= now.steady) {
+    before_.reset();
+    before_until_.reset();
+  }
   if (const auto due = budget_.summary_due(); due && *due <= now.steady) {
     const LogBudget::Suppressed suppressed = budget_.take_summary();
     if (suppressed.by_source > 0) {
-      effects_.log(
-          lines_.suppressed(suppressed.by_source, "more than 20 a minute about one source"));
+      say(lines_.suppressed(suppressed.by_source, "more than 20 a minute about one source"));
     }
     if (suppressed.in_all > 0) {
-      effects_.log(lines_.suppressed(suppressed.in_all, "more than 200 a minute in all"));
+      say(lines_.suppressed(suppressed.in_all, "more than 200 a minute in all"));
     }
+  }
+  if (const auto due = hooks_.summary_due(); due && *due <= now.steady) {
+    say(lines_.suppressed_commands(hooks_.take_summary(), "more than ten a minute"));
   }
   if (rewrite_blocked_ && *rewrite_blocked_ <= now.steady) {
     rewrite_blocked_.reset();
@@ -500,56 +443,13 @@ void Monitor::tick(Now now) {
 
 std::optional<Clock::time_point> Monitor::wake_at() const {
   std::optional<Clock::time_point> first;
-  for (const auto& due : {bans_.next_due(), budget_.summary_due(), retry_send_, rewrite_blocked_,
-                          sensor_must_end_by_}) {
+  const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
+  for (const auto& due : {bans_.next_due(), wrappers_.next_due(), budget_.summary_due(),
+                          hooks_.summary_due(), retry_send_, rewrite_blocked_, queue_.next_due(),
+                          sensor_must_end_by_, reload_due, before_until_}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;
-}
-
-// ---- channel C ----------------------------------------------------------------------------------
-
-StatusReply Monitor::status() const {
-  using State = Bans::State;
-  const std::size_t held = bans_.count(State::enforced) + bans_.count(State::lifting);
-  const std::size_t moving = bans_.count(State::asked) + bans_.count(State::restoring);
-  const std::size_t failed = bans_.count(State::waiting) + bans_.count(State::refused);
-  StatusReply reply{.active = sensor_phase_ == SensorPhase::ready && phase_ == Phase::serving,
-                    .observing = !setup_.config.armed(),
-                    .firewall = std::string(backend_name(backend_)),
-                    // While the table is lost nothing is in force, whatever was confirmed before.
-                    .enforced = table_lost_ ? 0 : held,
-                    .pending = table_lost_ ? moving + held : moving,
-                    .failed = failed,
-                    .sensor_restarts = sensor_restarts_,
-                    .counters = {}};
-  const auto add = [&](std::string name, std::uint64_t value) {
-    reply.counters.push_back({std::move(name), value});
-  };
-  // At most 64 of these, see control.proto.
-  add("detections", detections_);
-  for (std::size_t i = 0; i < kReasons; ++i) {
-    add("decision_" + std::string(kReasonNames.at(i)), decisions_.at(i));
-  }
-  const Effects::Losses losses = effects_.losses();
-  add("bans_confirmed", bans_confirmed_);
-  add("bans_adopted", adopted_);
-  add("bans_narrowed", narrowed_);
-  add("bans_refused_by_guard", refused_guard_);
-  add("bans_refused_by_kernel", refused_kernel_);
-  add("bans_expired", expired_);
-  add("bans_lifted_by_hand", lifted_by_hand_);
-  add("bans_given_up", given_up_);
-  add("firewall_restores", tables_lost_);
-  add("log_lines_suppressed", budget_.suppressed_ever());
-  add("log_lines_lost", losses.log_lines);
-  add("history_write_errors", losses.history_writes);
-  add("blocked_write_errors", losses.blocked_writes);
-  for (std::size_t i = 0; i < kSensorCounters; ++i) {
-    add("sensor_" + std::string(kSensorCounterNames.at(i)),
-        sensor_before_.at(i) + sensor_now_.at(i));
-  }
-  return reply;
 }
 
 }  // namespace portsentry::monitor

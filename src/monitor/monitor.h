@@ -1,14 +1,22 @@
 // The brain: what each message means, told as lines, requests and records. Knows no descriptor: it
 // takes messages and `now`, and acts through Effects, so that a test can drive a whole story with a
 // clock of its own.
+//
+// One class, by subject: monitor.cc (channel A, bans, time), monitor_events.cc (a probe and what
+// comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
+// (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
+// monitor_status.cc.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/config.h"
 #include "common/counters.h"
@@ -16,12 +24,20 @@
 #include "common/messages.h"
 #include "monitor/bans.h"
 #include "monitor/decide.h"
+#include "monitor/hooks.h"
 #include "monitor/ignore_list.h"
+#include "monitor/line_queue.h"
 #include "monitor/log_budget.h"
 #include "monitor/log_lines.h"
 #include "monitor/now.h"
+#include "monitor/resolver_client.h"
+#include "monitor/store.h"
+#include "monitor/wrappers.h"
 
 namespace portsentry::monitor {
+
+// During a reload there are two sensors for a moment.
+enum class SensorRole : std::uint8_t { current, successor };
 
 // How the monitor acts on the world. Nothing here fails for the caller: what could not be written
 // is counted by the implementation. Header-only, so that fakes link whatever their RTTI.
@@ -33,30 +49,62 @@ class Effects {
   virtual ~Effects() = default;
 
   virtual bool to_enforcer(const MonitorToEnforcer& message) = 0;  // false: full, try again soon
-  virtual void log(std::string_view line) = 0;                     // without its newline
-  virtual void history(std::string_view line) = 0;                 // with it
+  virtual bool to_resolver(const MonitorToResolver& message) = 0;  // false: not sent
+  virtual bool to_sensor(SensorRole role, const MonitorToSensor& message) = 0;  // as above
+  virtual void log(std::string_view line) = 0;      // without its newline
+  virtual void history(std::string_view line) = 0;  // with it
   virtual void blocked_append(std::string_view line) = 0;
   virtual void blocked_rewrite(std::string_view whole) = 0;
+
+  // The text of a file that came with the last ReloadFile of its kind; nothing: none did, or it
+  // cannot be read.
+  virtual std::optional<std::string> offered(ReloadedFile which) = 0;
+  // The history, blocked or log file that was offered takes over; `configured`: it is a file and not
+  // the stand-in for none. Where none was offered the old one stays.
+  virtual void adopt_file(ReloadedFile which, bool configured) = 0;
+  virtual void drop_offer() = 0;  // what was offered and not adopted is closed
+  // The log goes where and in what words `config` says from now on.
+  virtual void log_by(const Config& config) = 0;
+  // The successor's channel takes the place of the current sensor's, which is closed.
+  virtual void promote_successor() = 0;
+  virtual void drop_successor() = 0;  // its channel is closed
+  // What is to be known after a restart; written soon, together with what follows soon.
+  virtual void remember(const StoredBan& ban) = 0;
+  virtual void forget(const Source& source) = 0;
+  virtual void all_restored() = 0;  // what a boot of the machine undid is done again
+  // The process is to end with `status`, after this event.
+  virtual void end(int status) = 0;
 
   struct Losses {
     std::uint64_t log_lines = 0;
     std::uint64_t history_writes = 0;
     std::uint64_t blocked_writes = 0;
+    std::uint64_t state_writes = 0;
+    std::uint64_t command_outputs = 0;  // there was nobody free to read them
   };
   [[nodiscard]] virtual Losses losses() const = 0;
 };
 
+// What `config` comes to for a sensor.
+SensorConfig sensor_config_of(const Config& config);
+
 class Monitor {
  public:
   struct Setup {
-    const Config& config;
-    const IgnoreList& ignored;
+    Config config;
+    IgnoreList ignored;
     const LocalView& local;  // live: read anew at each decision
     std::string conf_path;   // for messages
+    std::string ignore_path;
     std::string_view version;
+    // Reads a configuration of a later generation, with the settings of the command line.
+    std::function<ConfigReading(std::string_view text)> read_config;
+    // What an earlier run left; `new_boot`: the machine was booted since.
+    std::vector<StoredBan> remembered = {};
+    bool new_boot = false;
   };
 
-  // What `setup` and `effects` refer to must outlive the monitor.
+  // `effects`, and what `setup` refers to, must outlive the monitor.
   Monitor(Setup setup, Effects& effects)
       : setup_(std::move(setup)), effects_(effects), lines_(setup_.config) {}
 
@@ -65,14 +113,29 @@ class Monitor {
 
   // False: this message is not legal now, or answers nothing that was asked. That peer is broken.
   [[nodiscard]] bool on_enforcer(const EnforcerToMonitor& message, Now now);
-  [[nodiscard]] bool on_sensor(const SensorToMonitor& message, Now now);
+  [[nodiscard]] bool on_resolver(const ResolverToMonitor& message, Now now);
+  // Its channel is closed, by either end.
+  void resolver_gone();
+  [[nodiscard]] bool on_sensor(const SensorToMonitor& message, Now now,
+                               SensorRole role = SensorRole::current);
 
   // What a new sensor is told first.
-  [[nodiscard]] SensorConfig sensor_config() const;
+  [[nodiscard]] SensorConfig sensor_config(SensorRole role = SensorRole::current) const;
   // Its channel closed. SensorLost will tell why; should none come, it lives on and is replaced.
-  void sensor_hung_up(Now now);
+  void sensor_hung_up(Now now, SensorRole role = SensorRole::current);
   // It spoke what it must not, `what`: our end of its channel is closed, and it is to be replaced.
-  void sensor_broken(std::string_view what, Now now);
+  void sensor_broken(std::string_view what, Now now, SensorRole role = SensorRole::current);
+  // False: the channel that came with a SensorChannel is not needed any more.
+  [[nodiscard]] bool expects(SensorRole role) const {
+    return (role == SensorRole::current ? sensor_ : successor_).phase == SensorPhase::configured;
+  }
+  // True while the current sensor must not be read: its successor has no room for what it tells.
+  [[nodiscard]] bool holding_back() const { return relayed_.has_value(); }
+
+  // Whose output a CommandOutput that was just accepted brings.
+  [[nodiscard]] Source output_of() const { return output_of_; }
+  // One printable line of it.
+  void command_said(const Source& source, std::string_view line, Now now);
 
   // Runs what is due; call when `wake_at` has come, and after every event.
   void tick(Now now);
@@ -83,7 +146,6 @@ class Monitor {
  private:
   // Where channel A stands; which message is legal when is a table in monitor.cc.
   enum class Phase : std::uint8_t { fresh, adopting, serving };
-  enum class SensorPhase : std::uint8_t { none, configured, ready };
   static bool legal(const EnforcerToMonitor& message, Phase phase);
 
   bool on(const Outcome& outcome, Now now);
@@ -101,17 +163,96 @@ class Monitor {
   bool on(const ResolverChannel& channel, Now now);
   bool on(const ResolverLost& lost, Now now);
 
-  void detected(const Detection& detection, Now now);
-  void tell_event(const Detection& detection, Now now);
-  void log_all(const Text& text);
-  void tell_refusal(const Detection& detection, std::string_view reason, Now now);
+  // Bans.
+  bool on_ban_outcome(const Outcome& outcome, Now now);
   void enforced(const Bans::Answer& answer, Now now);
   bool narrow_after_refusal(const Bans::Answer& answer, Now now);
-  void sensor_gone();
+  void could_not_block(const Bans::Answer& answer, const Outcome& outcome, Now now);
+  void ban_over(const Source& source, bool held, bool wrapped, Now now);
+  bool lift_where_protected(const Source& source, Now now);
+  void tell_backend_changed(Backend before);
   void tell_restored_when_done();
-  void announce_when_ready();
-  void log_limited(const Source& source, std::string_view line, Now now);
   void blocked_changed(Now now);
+
+  // A probe.
+  void detected(const Detection& detection, Now now);
+  void ban(const Detection& detection, const Decision& decision, Now now);
+  void already_banned(const Detection& detection, Now now);
+  void tell_event(const Detection& detection, Now now);
+  void tell_fate(const Detection& detection, Fate fate, std::string_view reason, Now now);
+  void tell_refusal(const Detection& detection, std::string_view reason, Now now);
+
+  // Commands.
+  void run(Command command, const Source& source, const BanCause& cause, Now now);
+  void first_answer(const Bans::Answer& answer, Now now);
+  bool on_run_outcome(const Outcome& outcome, Now now);
+  bool on_wrappers_outcome(const Outcome& outcome, Now now);
+  void unwrap(const Source& source, Now now);
+
+  // Sensors.
+  enum class SensorPhase : std::uint8_t { none, configured, ready, handing_over, silent };
+  using Counts = std::array<std::uint64_t, kSensorCounters>;
+  struct Sensor {
+    SensorPhase phase = SensorPhase::none;
+    Counts counts{};
+    PortSets unbound;      // what it could not listen on
+    std::size_t told = 0;  // of these, one by one
+    std::size_t untold_tcp = 0;
+    std::size_t untold_udp = 0;
+  };
+  [[nodiscard]] Sensor& sensor(SensorRole role) {
+    return role == SensorRole::current ? sensor_ : successor_;
+  }
+  bool hear(const SensorReady& ready, SensorRole role, Now now);
+  bool hear(const Detection& detection, SensorRole role, Now now);
+  bool hear(const SensorCounters& counters, SensorRole role, Now now);
+  bool hear(const BindFailed& failed, SensorRole role, Now now);
+  bool hear(const Evidence& evidence, SensorRole role, Now now);
+  bool hear(const HandedOver& done, SensorRole role, Now now);
+  void sensor_gone();
+  bool check_bound(const Sensor& sensor, const Config& config);
+  void announce_when_ready(Now now);
+  void hand_over(Now now);
+  void relay(Now now);
+
+  // Reload.
+  struct Generation {
+    std::uint32_t number;
+    Config config;
+    IgnoreList ignored;
+  };
+  struct Reload {
+    Generation next;
+    bool new_watch = false;  // a sensor with other orders or another configuration
+    // The successor must have said something by then. Nothing: no successor was asked for yet.
+    std::optional<Clock::time_point> deadline;
+    bool handing_over = false;  // the successor is ready and hears what the old one knows
+  };
+  void refuse(const ReloadOffer& offer, const std::vector<Finding>& findings, const Config& read,
+              Now now);
+  void await_successor(Now now);
+  void reload_overdue(Now now);
+  // It failed: `abandon` where root does not know that yet.
+  void reload_over(std::string_view why, bool abandon, Now now);
+  void commit(Now now);
+  void use(Generation next);
+
+  // Names (RESOLVE_HOST), for people to read. `text` and `then` are called once, at once or within
+  // two seconds, with a name or an empty one.
+  using Named = std::function<Text(std::string_view host)>;
+  void log_named(const Source& source, const Address& address, const Named& text, Now now);
+  void with_name(const Address& address, LineQueue::Tell then, Now now);
+
+  // What outlives this process.
+  void recall(Now now);
+  void remember(const Source& source, const Bans::Ban& ban, Now now);
+  void forget(const Source& source);
+
+  void say(std::string_view line);
+  void log_limited(const Source& source, std::string_view line, Now now);
+  void log_limited(const Source& source, const Text& text, Now now);
+  void log_all(const Text& text);
+  void owe(MonitorToEnforcer message, Now now);
   void pump(Now now);
 
   Setup setup_;
@@ -119,37 +260,76 @@ class Monitor {
   Lines lines_;
   Bans bans_;
   LogBudget budget_;
+  Hooks hooks_;
+  Wrappers wrappers_;
+  LineQueue queue_;
+  ResolverClient resolver_;
 
   Phase phase_ = Phase::fresh;
   Backend backend_ = Backend::none;
   bool table_lost_ = false;
   std::size_t adopted_ = 0;
-
   struct Restoring {
+    enum class Why : std::uint8_t { lost, moved, start } why;  // moved: to another backend
     std::size_t put_back = 0;
     std::size_t failed = 0;
   };
-  std::optional<Restoring> restoring_;  // after the table was lost, until every Restore is answered
+  std::optional<Restoring> restoring_;  // until every Restore is answered
 
-  SensorPhase sensor_phase_ = SensorPhase::none;
+  // What led to a ban that is asked for and not answered yet.
+  std::map<Source, Detection> asked_for_;
+
+  // Hooks that were asked for and not answered, and how they read. Few: Hooks allows no more.
+  struct Run {
+    Command command;
+    Source source;
+    std::string text;
+  };
+  std::map<std::uint64_t, Run> runs_;
+  // So that an Outcome tells whose it is: bans count from 1, Wrappers from 2^63.
+  std::uint64_t next_run_ = std::uint64_t{1} << 62U;
+  Source output_of_ = Source::of(Address::v4(0, 0, 0, 0), true);
+
+  Sensor sensor_;
+  Sensor successor_;
+  Counts sensor_before_{};  // of the sensors before this one
   bool announced_ = false;
   std::optional<Clock::time_point> sensor_must_end_by_;  // it hung up, and SensorLost is to come
-  std::uint64_t sensor_restarts_ = 0;
-  std::array<std::uint64_t, kSensorCounters> sensor_before_{};  // of the sensors before this one
-  std::array<std::uint64_t, kSensorCounters> sensor_now_{};
+  std::optional<Evidence> relayed_;                      // for which the successor had no room
+  PortSets told_unbound_;
 
+  std::uint32_t generation_ = 1;
+  std::optional<std::uint32_t> offered_;  // whose files are coming in
+  std::optional<Reload> reload_;
+  // Before the last commit, until root can no longer say that it did not follow.
+  std::optional<Generation> before_;
+  std::optional<Clock::time_point> before_until_;
+
+  struct Tally {
+    std::uint64_t detections = 0;
+    std::uint64_t confirmed = 0;
+    std::uint64_t refused_guard = 0;
+    std::uint64_t refused_kernel = 0;  // or by a command
+    std::uint64_t narrowed = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t lifted_by_hand = 0;
+    std::uint64_t given_up = 0;
+    std::uint64_t tables_lost = 0;
+    std::uint64_t sensor_restarts = 0;
+    std::uint64_t commands_ok = 0;
+    std::uint64_t commands_failed = 0;
+    std::uint64_t commands_same_scan = 0;
+    std::uint64_t commands_over_budget = 0;
+    std::uint64_t hosts_deny_added = 0;
+    std::uint64_t hosts_deny_removed = 0;
+    std::uint64_t hosts_deny_failed = 0;
+    std::uint64_t reloads_refused = 0;
+    std::uint64_t bind_failures = 0;
+  };
+  Tally tally_;
   std::array<std::uint64_t, kReasons> decisions_{};
-  std::uint64_t detections_ = 0;
-  std::uint64_t bans_confirmed_ = 0;
-  std::uint64_t refused_guard_ = 0;
-  std::uint64_t refused_kernel_ = 0;
-  std::uint64_t narrowed_ = 0;
-  std::uint64_t expired_ = 0;
-  std::uint64_t lifted_by_hand_ = 0;
-  std::uint64_t given_up_ = 0;
-  std::uint64_t tables_lost_ = 0;
 
-  std::deque<MonitorToEnforcer> owed_;  // Accept, DropSensor: at most one of each
+  std::deque<MonitorToEnforcer> owed_;  // in order, before the bans' own queue
   std::optional<Clock::time_point> retry_send_;
   std::optional<Clock::time_point> rewrite_blocked_;
 };

@@ -4,16 +4,29 @@
 #include <sys/socket.h>
 
 #include "common/policy_rows.h"
+#include "monitor/descriptors.h"
 
 namespace portsentry::monitor {
 namespace {
 
-// Descriptors: 1 log, 2 stderr, 3 channel A, 6 history, 7 blocked file, 8 control socket, 9
-// rtnetlink, 10 channel B, 11 signalfd, 32 and 33 the state; the accepted control connections
-// wherever the kernel puts them. read(2) is for 11 alone: 1 and 2 may be the administrator's
-// terminal, and what is typed there is nobody's business. fcntl(2) has one command on one
-// descriptor: F_SETFL would let a captured monitor take O_APPEND off the history and rewrite what
-// it has already told.
+// Descriptors: see descriptors.h; the accepted control connections, and what has just arrived with a
+// message, wherever the kernel puts them. read(2) is for the signalfd and for what commands print: 1
+// and 2 may be the administrator's terminal, and what is typed there is nobody's business. fcntl(2)
+// has one command on one descriptor: F_SETFL would let a captured monitor take O_APPEND off the
+// history and rewrite what it has already told. (It can put something else in the history's place, and so tell
+// nothing any more; what it told before stays.)
+
+// dup3(2): what arrived with any number gets this one.
+constexpr ArgumentCheck to_number(std::uint32_t number) {
+  return argument_is(1, number);
+}
+
+// The sixteen numbers from kFirstOutput on, as the argument `index`: all but the last four bits.
+static_assert(kFirstOutput == 16 && kOutputs == 16);
+constexpr ArgumentCheck an_output(std::uint8_t index) {
+  return {.argument = index, .mask = kIntMask & ~std::uint64_t{15}, .value = 16};
+}
+
 // A row stays a row:
 // clang-format off
 constexpr auto kAllowed = std::to_array<SyscallRow>({
@@ -27,21 +40,32 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
 
     // Hearing.
     {SCMP_SYS(read), "read", "the signalfd: SIGTERM", {on_descriptor(11)}},
-    {SCMP_SYS(recvmsg), "recvmsg", "channels A, B and C, rtnetlink"},
+    {SCMP_SYS(read), "read", "what commands print", {an_output(0)}},
+    {SCMP_SYS(pread64), "pread64", "a reload's configuration and ignore list", {on_descriptor(4)}},
+    {SCMP_SYS(recvmsg), "recvmsg", "channels A, B, C and R, rtnetlink"},
     {SCMP_SYS(accept4), "accept4", "a portsentryctl connects", {on_descriptor(8)}},
     {SCMP_SYS(getsockopt), "getsockopt", "who connected",
      {argument_is(1, SOL_SOCKET), argument_is(2, SO_PEERCRED)}},
 
-    // A new sensor's channel arrives with any number and is moved to 10.
-    {SCMP_SYS(dup3), "dup3", "channel B to its place", {argument_is(1, 10)}},
+    // Descriptors arrive with any number and are moved to the one that has their rows.
+    {SCMP_SYS(dup3), "dup3", "channel B to its place", {to_number(10)}},
+    {SCMP_SYS(dup3), "dup3", "channel B of a successor", {to_number(15)}},
+    {SCMP_SYS(dup3), "dup3", "channel R", {to_number(14)}},
+    {SCMP_SYS(dup3), "dup3", "what a command prints", {an_output(1)}},
+    {SCMP_SYS(dup3), "dup3", "a reload's texts, one at a time", {to_number(4)}},
+    {SCMP_SYS(dup3), "dup3", "the history, opened anew", {to_number(6)}},
+    {SCMP_SYS(dup3), "dup3", "the blocked file, opened anew", {to_number(7)}},
+    {SCMP_SYS(dup3), "dup3", "the log file, opened anew", {to_number(13)}},
 
     // Speaking: to peers that are connected already; never with a descriptor (no sendmsg).
-    {SCMP_SYS(sendto), "sendto", "channels A, B and C", {to_its_peer()}},
+    {SCMP_SYS(sendto), "sendto", "channels A, B, C and R", {to_its_peer()}},
     {SCMP_SYS(sendto), "sendto", "rtnetlink: a new dump after an overrun", {on_descriptor(9)}},
-    {SCMP_SYS(write), "write", "the log", {on_descriptor(1)}},
+    {SCMP_SYS(sendto), "sendto", "syslog: an unconnected socket outlives its daemon", {on_descriptor(12)}},
+    {SCMP_SYS(write), "write", "standard output", {on_descriptor(1)}},
     {SCMP_SYS(write), "write", "diagnostics on standard error", {on_descriptor(2)}},
     {SCMP_SYS(write), "write", "history, opened for appending", {on_descriptor(6)}},
     {SCMP_SYS(write), "write", "the blocked file", {on_descriptor(7)}},
+    {SCMP_SYS(write), "write", "the log file, opened for appending", {on_descriptor(13)}},
     {SCMP_SYS(ftruncate), "ftruncate", "the blocked file is written anew", {on_descriptor(7)}},
 
     // The state file (32) and its log (33), which SQLite opened before the seal (store.h).
@@ -70,7 +94,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(futex), "futex", "libc releases a lock or a once-initialised static", {futex_wake()}},
 
     // Ending.
-    {SCMP_SYS(close), "close", "control connections, an old channel B, surplus descriptors"},
+    {SCMP_SYS(close), "close", "control connections, what was moved to its number, surplus descriptors"},
     {SCMP_SYS(rt_sigreturn), "rt_sigreturn", "return from a signal handler"},
     {SCMP_SYS(exit_group), "exit_group", "the end"},
 });

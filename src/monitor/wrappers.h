@@ -24,7 +24,7 @@ namespace portsentry::monitor {
 
 class Wrappers {
  public:
-  static constexpr std::size_t kMaxInFlight = 64;
+  static constexpr std::size_t kMaxInFlight = 32;
   static constexpr unsigned kTries = 5;
   static constexpr std::chrono::seconds kFirstPause{1};
   static constexpr std::chrono::seconds kLastPause{60};

@@ -554,7 +554,7 @@ TEST_F(CommandBans, SlowCommandsDoNotOutlastTheWindow) {
   }
   bans_.table_created(Backend::command, false, at(0s));
   pump(at(0s));
-  ASSERT_EQ(sent_.size(), Bans::kMaxInFlight);
+  ASSERT_EQ(sent_.size(), Bans::kMaxCommandsInFlight);
   ASSERT_TRUE(bans_.next_due());
   EXPECT_LE(*bans_.next_due(), start_ + 30s);
   sent_.resize(1);

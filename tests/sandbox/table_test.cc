@@ -131,7 +131,8 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
   };
   EXPECT_EQ(sending(sensor::kPolicy), (std::set<std::string>{"sendto 3 peer", "sendto 6",
                                                              "sendto 7", "sendto 64 and above"}));
-  EXPECT_EQ(sending(monitor::kPolicy), (std::set<std::string>{"sendto any peer", "sendto 9"}));
+  EXPECT_EQ(sending(monitor::kPolicy),
+            (std::set<std::string>{"sendto any peer", "sendto 9", "sendto 12"}));
   EXPECT_EQ(sending(resolver::kPolicy), (std::set<std::string>{"sendto any peer"}));
   EXPECT_EQ(sending(enforcer::kPolicy),
             (std::set<std::string>{"sendto 3 peer", "sendmsg 3", "sendto 4 peer", "sendto 5",

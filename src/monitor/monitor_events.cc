@@ -1,0 +1,135 @@
+// A probe, and what comes of it.
+#include <chrono>
+#include <utility>
+
+#include "monitor/log_words.h"
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+namespace {
+
+constexpr std::chrono::minutes kTellAlreadyEvery{1};
+
+}  // namespace
+
+void Monitor::detected(const Detection& detection, Now now) {
+  tally_.detections += 1;
+  const auto interface = setup_.local.interface_name(detection.interface);
+  const Decision decision =
+      decide(detection, {.config = setup_.config,
+                         .ignored = setup_.ignored,
+                         .local = setup_.local,
+                         .bans = bans_,
+                         .wall = now.wall,
+                         .interface = interface ? std::string_view(*interface) : ""});
+  decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
+  const Source& source = detection.source;
+  const BanCause cause{detection.protocol, detection.port};
+
+  switch (decision.reason) {
+    case Reason::ignored:
+      return;
+    case Reason::ban:
+      return ban(detection, decision, now);
+    case Reason::already_banned:
+      return already_banned(detection, now);
+    case Reason::already_asked:
+    case Reason::refused_before:
+    case Reason::over_budget:
+      // Nothing new to say but the scan itself: 1.2's "already blocked" would not be true.
+      if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
+      break;
+    case Reason::not_unicast:
+    case Reason::own_address:
+    case Reason::next_hop:
+      tell_refusal(detection, words::refusal(decision.reason), now);
+      break;
+    case Reason::observe: {
+      if (!budget_.is_news(source, detection.kind, now)) break;
+      tell_event(detection, now);
+      const std::string would =
+          lines_.would_ban(decision.target, setup_.config.block_time, detection.protocol,
+                           setup_.config.firewall == Firewall::none, setup_.conf_path);
+      log_named(
+          source, detection.address,
+          [lines = lines_, detection, would](std::string_view host) {
+            Text text = lines.judged(detection, Fate::observed, host);
+            text.push_back(would);
+            return text;
+          },
+          now);
+      break;
+    }
+    case Reason::command_only:
+      if (budget_.is_news(source, detection.kind, now)) {
+        tell_event(detection, now);
+        tell_fate(detection, Fate::commanded, {}, now);
+      }
+      run(Command::run_cmd, decision.target, cause, now);
+      break;
+    case Reason::count_:
+      return;
+  }
+  // The same scan under the same name as when its ban was asked for.
+  const auto* known = bans_.covering(detection.address);
+  run(Command::external, known != nullptr ? known->first : decision.target, cause, now);
+}
+
+// The ban is on its way before anything is written, and before any other command: the scanner does
+// not wait for our disk. Only KILL_RUN_CMD_FIRST asks for its command before.
+void Monitor::ban(const Detection& detection, const Decision& decision, Now now) {
+  const BanCause cause{detection.protocol, detection.port};
+  const Source& target = decision.target;
+  if (setup_.config.kill_run_cmd_first) run(Command::run_cmd, target, cause, now);
+  bans_.ask(target, detection.address, cause, setup_.config.block_time, now,
+            urgency(detection, setup_.config));
+  asked_for_.insert_or_assign(target, detection);
+  pump(now);
+  budget_.is_news(detection.source, detection.kind, now);  // told here; not again when it is banned
+  tell_event(detection, now);
+  if (decision.narrowed != Narrowed::no) {
+    tally_.narrowed += 1;
+    log_limited(detection.source,
+                lines_.narrowed(detection.source, detection.address, decision.narrowed), now);
+  }
+  run(Command::external, target, cause, now);
+}
+
+void Monitor::already_banned(const Detection& detection, Now now) {
+  const Source& source = detection.source;
+  const auto* known = bans_.covering(detection.address);
+  hooks_.seen(known->first, now);
+  if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
+  const auto& told = known->second.told_already;
+  if (told && now.steady < *told + kTellAlreadyEvery) return;
+  bans_.told_already(known->first, now);
+  tell_fate(detection, Fate::already_blocked, {}, now);
+}
+
+void Monitor::tell_event(const Detection& detection, Now now) {
+  log_named(
+      detection.source, detection.address,
+      [lines = lines_, detection](std::string_view host) { return lines.seen(detection, host); },
+      now);
+}
+
+void Monitor::tell_fate(const Detection& detection, Fate fate, std::string_view reason, Now now) {
+  log_named(
+      detection.source, detection.address,
+      [lines = lines_, detection, fate, reason = std::string(reason)](std::string_view host) {
+        return lines.judged(detection, fate, host, reason);
+      },
+      now);
+}
+
+void Monitor::tell_refusal(const Detection& detection, std::string_view reason, Now now) {
+  if (!budget_.is_news(detection.source, detection.kind, now)) return;
+  tell_event(detection, now);
+  if (setup_.config.block(detection.protocol) != BlockMode::ban) {
+    log_limited(detection.source, lines_.would_not_ban(detection.address, reason), now);
+    return;
+  }
+  tell_fate(detection, Fate::failed, reason, now);
+}
+
+}  // namespace portsentry::monitor

@@ -1,0 +1,75 @@
+// What outlives this process: bans that a command made, which exist nowhere else, and those with a
+// line in hosts.deny, which somebody must take back. The kernel remembers its own.
+#include <algorithm>
+
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+
+void Monitor::remember(const Source& source, const Bans::Ban& ban, Now now) {
+  const bool by_command = ban.by == Backend::command;
+  if (!by_command && setup_.config.kill_hosts_deny.empty()) return forget(source);
+  const bool endless = ban.until == Clock::time_point::max();
+  const auto left = std::chrono::ceil<std::chrono::seconds>(ban.until - now.steady);
+  const std::time_t since = std::max<std::time_t>(ban.since, 0);
+  effects_.remember(
+      {.source = source,
+       .address = ban.address,
+       .protocol = ban.cause.protocol,
+       .port = ban.cause.port,
+       .backend = by_command ? BanBackend::command : BanBackend::nftables,
+       .since = since,
+       .until = endless ? std::nullopt
+                        : std::optional(std::max<std::time_t>(since, now.wall + left.count())),
+       .offences = 1});
+}
+
+void Monitor::forget(const Source& source) {
+  effects_.forget(source);
+}
+
+// At the start, after the kernel has told what it holds.
+void Monitor::recall(Now now) {
+  std::size_t left_behind = 0;
+  for (const StoredBan& stored : setup_.remembered) {
+    const Source& source = stored.source;
+    const BanCause cause{stored.protocol, stored.port};
+    if (stored.backend == BanBackend::nftables) {
+      if (bans_.find(source) != nullptr) {
+        bans_.describe(source, stored.address, cause, stored.since);
+        bans_.wrapped(source);
+      } else {  // it ended while nobody was there to take its line back
+        ban_over(source, false, true, now);
+      }
+      continue;
+    }
+    if (backend_ == Backend::none) continue;  // nothing can be undone now; perhaps the next time
+    // What a command did before a boot is gone. Where nftables bans now, it takes over, and the
+    // command's rule, whose undo root may not know any more, is told.
+    const bool again = setup_.new_boot || backend_ != Backend::command;
+    if (!setup_.new_boot && backend_ != Backend::command) left_behind += 1;
+    const auto left =
+        stored.until ? std::optional(std::chrono::seconds(*stored.until - now.wall)) : std::nullopt;
+    const Bans::Remembered ban{source, stored.address, cause, stored.since, left};
+    if (!bans_.recall(ban, again, now)) {
+      ban_over(source, false, !setup_.config.kill_hosts_deny.empty(), now);
+      continue;
+    }
+    if (!setup_.config.kill_hosts_deny.empty()) bans_.wrapped(source);
+    if (again) continue;
+    if (!lift_where_protected(source, now)) adopted_ += 1;
+  }
+  setup_.remembered.clear();
+  if (left_behind > 0) {
+    say(lines_.error("KILL_ROUTE of an earlier run is in force for " + std::to_string(left_behind) +
+                     (left_behind == 1 ? " source" : " sources") +
+                     ", and FIREWALL does not use it now: that stays until it is undone by hand"));
+  }
+  if (bans_.being_restored() > 0) {
+    restoring_ = Restoring{.why = Restoring::Why::start};
+  } else {
+    effects_.all_restored();
+  }
+}
+
+}  // namespace portsentry::monitor

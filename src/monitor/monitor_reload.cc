@@ -1,0 +1,215 @@
+// Reload, in two phases: a new generation of configuration and ignore list is judged here, in the
+// sandbox; where it changes what the sensor does, a successor gets ready beside the one that
+// serves, learns what that one knows, and only then all switch. Whatever fails on the way leaves
+// everything as it was. Bans, budgets and counters belong to no generation.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "monitor/history.h"
+#include "monitor/log_words.h"
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+namespace {
+
+// How long a successor may be silent, and how long the hand-over may take in all.
+constexpr std::chrono::seconds kPatience{5};
+// Mistakes that are told one by one.
+constexpr std::size_t kToldFindings = 20;
+// How long root may take to say that it did not follow a commit.
+constexpr std::chrono::seconds kRootFollows{5};
+
+bool same(const SensorConfig& a, const SensorConfig& b) {
+  return a.scan_trigger == b.scan_trigger && a.scan_window == b.scan_window &&
+         a.max_sources == b.max_sources && a.interfaces == b.interfaces &&
+         a.local_check == b.local_check && a.service_check == b.service_check;
+}
+
+}  // namespace
+
+// Root may have given an earlier one up without a word; what came of it is not used.
+bool Monitor::on(const ReloadFile& file, Now now) {
+  if (file.generation <= generation_) return false;
+  if (reload_) reload_over("another one began", false, now);
+  if (offered_ != file.generation) effects_.drop_offer();
+  offered_ = file.generation;
+  return true;
+}
+
+bool Monitor::on(const ReloadOffer& offer, Now now) {
+  if (offered_ != offer.generation || reload_) return false;
+  offered_.reset();
+  const auto conf_text = effects_.offered(ReloadedFile::config);
+  const auto ignore_text = effects_.offered(ReloadedFile::ignore);
+  if (!conf_text || !ignore_text) {
+    refuse(offer, {Finding{.file = setup_.conf_path, .text = "cannot be read"}}, setup_.config,
+           now);
+    return true;
+  }
+  ConfigReading conf = setup_.read_config(*conf_text);
+  const std::string& named = conf.config.ignore_file;
+  IgnoreReading ignore =
+      read_ignore_list(*ignore_text, named.empty() ? setup_.ignore_path : named, now.wall);
+  if (!conf.ok() || !ignore.ok()) {
+    std::vector<Finding> findings = std::move(conf.findings);
+    findings.insert(findings.end(), ignore.findings.begin(), ignore.findings.end());
+    refuse(offer, findings, conf.config, now);
+    return true;
+  }
+  const bool new_watch =
+      offer.new_watch || !same(sensor_config_of(conf.config), sensor_config_of(setup_.config));
+  reload_ = Reload{.next = {offer.generation, std::move(conf.config), std::move(*ignore.list)},
+                   .new_watch = new_watch,
+                   .deadline = {},
+                   .handing_over = false};
+  if (!new_watch) {
+    commit(now);
+    return true;
+  }
+  await_successor(now);
+  owe(ReloadAccept{offer.generation}, now);
+  return true;
+}
+
+// Tells each mistake, and where it is. Outputs whose paths did not change are opened anew all the
+// same: logrotate asks for that every night, with whatever lies in the file that day.
+void Monitor::refuse(const ReloadOffer& offer, const std::vector<Finding>& findings,
+                     const Config& read, Now now) {
+  std::size_t errors = 0;
+  for (const Finding& finding : findings) {
+    if (finding.severity != Severity::error) continue;
+    errors += 1;
+    if (errors <= kToldFindings) say(lines_.error(finding.print()));
+  }
+  const Config& config = setup_.config;
+  if (read.history_file == config.history_file) {
+    effects_.adopt_file(ReloadedFile::history, !config.history_file.empty());
+  }
+  if (read.blocked_file == config.blocked_file) {
+    effects_.adopt_file(ReloadedFile::blocked, !config.blocked_file.empty());
+    effects_.blocked_rewrite(blocked_view(bans_));
+  }
+  if (read.log_file == config.log_file) {
+    effects_.adopt_file(ReloadedFile::log_file, !config.log_file.empty());
+  }
+  effects_.drop_offer();
+  tally_.reloads_refused += 1;
+  say(lines_.reload_refused(
+      std::to_string(errors) + (errors == 1 ? " mistake" : " mistakes") + ", told above",
+      generation_));
+  owe(ReloadRefuse{offer.generation}, now);
+}
+
+bool Monitor::on(const ReloadFailed& failed, Now now) {
+  const std::string why = words::problem(failed);
+  switch (failed.problem) {
+    case ReloadProblem::history_file:
+    case ReloadProblem::blocked_file:
+    case ReloadProblem::log_file:
+      say(lines_.error(why + "; the old one stays in use"));
+      return true;
+    case ReloadProblem::config_file:
+    case ReloadProblem::ignore_file:
+    case ReloadProblem::account:
+    case ReloadProblem::descriptors:
+    case ReloadProblem::firewall:
+    case ReloadProblem::other:
+      break;
+  }
+  offered_.reset();
+  if (reload_) {
+    reload_over(why, false, now);
+    return true;
+  }
+  effects_.drop_offer();
+  if (before_) {  // root did not follow us: back to where it is
+    use(*std::exchange(before_, std::nullopt));
+    before_until_.reset();
+  }
+  tally_.reloads_refused += 1;
+  say(lines_.reload_refused(why, generation_));
+  return true;
+}
+
+void Monitor::await_successor(Now now) {
+  reload_->deadline = now.steady + kPatience;
+}
+
+// The successor sees everything from here on; it has yet to learn what its predecessor knows.
+void Monitor::hand_over(Now now) {
+  reload_->handing_over = true;
+  await_successor(now);
+  if (sensor_.phase == SensorPhase::ready && effects_.to_sensor(SensorRole::current, HandOver{})) {
+    sensor_.phase = SensorPhase::handing_over;
+  }
+  relay(now);
+}
+
+void Monitor::reload_overdue(Now now) {
+  if (!reload_->handing_over) return reload_over("the new sensor did not get ready", true, now);
+  say(lines_.error(
+      "the old sensor did not tell all it knew; scans below SCAN_TRIGGER are counted anew"));
+  relayed_.reset();
+  commit(now);
+}
+
+void Monitor::reload_over(std::string_view why, bool abandon, Now now) {
+  const std::uint32_t generation = reload_->next.number;
+  reload_.reset();
+  relayed_.reset();
+  successor_ = {};
+  effects_.drop_successor();
+  effects_.drop_offer();
+  tally_.reloads_refused += 1;
+  say(lines_.reload_refused(why, generation_));
+  if (abandon) owed_.emplace_back(ReloadAbandon{generation});
+  if (sensor_.phase == SensorPhase::handing_over || sensor_.phase == SensorPhase::silent) {
+    // It was told to be silent, and is of no use any more.
+    sensor_.phase = SensorPhase::silent;
+    owed_.emplace_back(DropSensor{});
+  }
+  pump(now);
+}
+
+void Monitor::commit(Now now) {
+  Reload done = std::move(*reload_);
+  reload_.reset();
+  const bool armed_before = setup_.config.armed();
+  owed_.emplace_back(ReloadCommit{done.next.number});
+  if (successor_.phase == SensorPhase::ready) {
+    sensor_gone();
+    sensor_ = std::exchange(successor_, {});
+    effects_.promote_successor();
+  }
+  before_ = Generation{generation_, setup_.config, setup_.ignored};
+  before_until_ = now.steady + kRootFollows;
+  use(std::move(done.next));
+  effects_.adopt_file(ReloadedFile::history, !setup_.config.history_file.empty());
+  effects_.adopt_file(ReloadedFile::blocked, !setup_.config.blocked_file.empty());
+  effects_.adopt_file(ReloadedFile::log_file, !setup_.config.log_file.empty());
+  effects_.drop_offer();
+  say(lines_.reloaded(generation_));
+  if (armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
+  if (done.new_watch) {
+    log_all(lines_.listening(setup_.config, sensor_.unbound));
+    told_unbound_ = sensor_.unbound;
+  }
+  std::vector<Source> held;
+  bans_.each_held([&](const Source& source, const Bans::Ban&) { held.push_back(source); });
+  for (const Source& source : held)
+    lift_where_protected(source, now);
+  bans_.commands_changed(now);
+  effects_.blocked_rewrite(blocked_view(bans_));
+  pump(now);
+}
+
+void Monitor::use(Generation next) {
+  generation_ = next.number;
+  setup_.config = std::move(next.config);
+  setup_.ignored = std::move(next.ignored);
+  lines_ = Lines(setup_.config);
+  effects_.log_by(setup_.config);
+}
+
+}  // namespace portsentry::monitor

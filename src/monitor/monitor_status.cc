@@ -1,0 +1,83 @@
+// What `portsentryctl status` shows.
+#include <utility>
+
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+namespace {
+
+std::string_view backend_name(Backend backend) {
+  switch (backend) {
+    case Backend::none:
+      return "none";
+    case Backend::nftables:
+      return "nftables";
+    case Backend::command:
+      return "command";
+  }
+  return "";
+}
+
+}  // namespace
+
+StatusReply Monitor::status() const {
+  using State = Bans::State;
+  const std::size_t held =
+      bans_.count(State::enforced) + bans_.count(State::lifting) + bans_.count(State::stuck);
+  const std::size_t moving = bans_.count(State::asked) + bans_.count(State::restoring);
+  const std::size_t failed = bans_.count(State::waiting) + bans_.count(State::refused);
+  // While a successor takes over, it sees what its predecessor no longer tells.
+  const bool watching =
+      sensor_.phase == SensorPhase::ready || successor_.phase == SensorPhase::ready;
+  StatusReply reply{.active = watching && phase_ == Phase::serving,
+                    .observing = !setup_.config.armed(),
+                    .firewall = std::string(backend_name(backend_)),
+                    // While the table is lost nothing is in force, whatever was confirmed before.
+                    .enforced = table_lost_ ? 0 : held,
+                    .pending = table_lost_ ? moving + held : moving,
+                    .failed = failed,
+                    .sensor_restarts = tally_.sensor_restarts,
+                    .counters = {}};
+  const auto add = [&](std::string name, std::uint64_t value) {
+    reply.counters.push_back({std::move(name), value});
+  };
+  // At most 96 of these, see control.proto.
+  add("detections", tally_.detections);
+  for (std::size_t i = 0; i < kReasons; ++i) {
+    add("decision_" + std::string(kReasonNames.at(i)), decisions_.at(i));
+  }
+  const Effects::Losses losses = effects_.losses();
+  add("bans_confirmed", tally_.confirmed);
+  add("bans_adopted", adopted_);
+  add("bans_narrowed", tally_.narrowed);
+  add("bans_refused_by_guard", tally_.refused_guard);
+  add("bans_refused_by_kernel", tally_.refused_kernel);
+  add("bans_expired", tally_.expired);
+  add("bans_lifted_by_hand", tally_.lifted_by_hand);
+  add("bans_given_up", tally_.given_up);
+  add("bans_without_undo", bans_.count(State::stuck));
+  add("firewall_restores", tally_.tables_lost);
+  add("commands_run", tally_.commands_ok);
+  add("commands_failed", tally_.commands_failed);
+  add("commands_same_scan", tally_.commands_same_scan);
+  add("commands_over_budget", tally_.commands_over_budget);
+  add("command_outputs_unread", losses.command_outputs);
+  add("hosts_deny_added", tally_.hosts_deny_added);
+  add("hosts_deny_removed", tally_.hosts_deny_removed);
+  add("hosts_deny_failed", tally_.hosts_deny_failed);
+  add("generation", generation_);
+  add("reloads_refused", tally_.reloads_refused);
+  add("ports_not_bound", tally_.bind_failures);
+  add("log_lines_suppressed", budget_.suppressed_ever());
+  add("log_lines_lost", losses.log_lines);
+  add("history_write_errors", losses.history_writes);
+  add("blocked_write_errors", losses.blocked_writes);
+  add("state_write_errors", losses.state_writes);
+  for (std::size_t i = 0; i < kSensorCounters; ++i) {
+    add("sensor_" + std::string(kSensorCounterNames.at(i)),
+        sensor_before_.at(i) + sensor_.counts.at(i) + successor_.counts.at(i));
+  }
+  return reply;
+}
+
+}  // namespace portsentry::monitor

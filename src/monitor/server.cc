@@ -1,0 +1,446 @@
+#include "monitor/server.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <utility>
+
+#include "common/log.h"
+#include "common/wire.h"
+
+namespace portsentry::monitor {
+namespace {
+
+// How many messages of one peer are handled before the others get their turn.
+constexpr int kBurst = 64;
+// A command is killed after ten seconds; what holds its output open for longer is a grandchild.
+constexpr std::chrono::seconds kLongestOutput{12};
+// How many changes share one transaction, by time; and the pause after one that failed.
+constexpr std::chrono::milliseconds kWriteSoon{100};
+constexpr std::chrono::seconds kWriteAgain{10};
+
+Now now() {
+  return {Clock::now(), std::time(nullptr)};
+}
+
+Descriptor place_of(SensorRole role) {
+  return role == SensorRole::current ? kChannelB : kSuccessor;
+}
+
+Descriptor output_place(std::size_t slot) {
+  return static_cast<Descriptor>(kFirstOutput + static_cast<int>(slot));
+}
+
+RecordFile record_file(const std::string& path, Descriptor descriptor) {
+  return RecordFile(UniqueFd(descriptor), !path.empty());
+}
+
+LogIdentity identity(const Config& config, const Server::Standing& standing) {
+  return {.facility = config.log_facility,
+          .tag = config.log_tag,
+          .host = standing.host,
+          .pid = standing.pid};
+}
+
+Destinations destinations_of(const Config& config, const Server::Standing& standing) {
+  return destinations(config.log_output, config.log_facility, standing.foreground,
+                      standing.journal);
+}
+
+std::string_view label(const Config& config) {
+  return config.log_format == LogFormat::classic ? "adminalert: " : "";
+}
+
+}  // namespace
+
+void put_at(int descriptor, Descriptor place) {
+  if (::dup3(descriptor, place, O_CLOEXEC) < 0) {
+    fatal(Error::from_errno("descriptor " + std::to_string(place) + ": dup3", errno).what);
+  }
+}
+
+Result<std::string> read_sealed(int descriptor, std::size_t cap) {
+  std::string text(cap + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got =
+        ::pread(descriptor, text.data() + size, text.size() - size, static_cast<off_t>(size));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno("read", errno);
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  if (size > cap) return Error{"is too large"};
+  text.resize(size);
+  return text;
+}
+
+Server::Server(Channel& enforcer, Rtnetlink& rtnetlink, UniqueFd stop, Monitor::Setup setup,
+               Standing standing)
+    : enforcer_(enforcer),
+      rtnetlink_(rtnetlink),
+      stop_(std::move(stop)),
+      standing_(std::move(standing)),
+      label_(label(setup.config)),
+      log_({.identity = identity(setup.config, standing_),
+            .to = destinations_of(setup.config, standing_),
+            .standard_output = kLog,
+            .syslog = kSyslog,
+            .label = label(setup.config)},
+           record_file(setup.config.log_file, kLogFile)),
+      history_(record_file(setup.config.history_file, kHistory)),
+      blocked_(record_file(setup.config.blocked_file, kBlocked)),
+      monitor_(std::move(setup), *this),
+      control_(UniqueFd(kControl), loop_,
+               [this](const ControlRequest&) -> ControlReply { return monitor_.status(); }) {}
+
+int Server::run() {
+  const int status = serve();
+  write_state();
+  return status;
+}
+
+int Server::serve() {
+  loop_.watch(stop_.get(), [this](short) {
+    monitor_.shut_down();
+    loop_.stop(kExitOk);
+  });
+  loop_.watch(enforcer_.fd(), [this](short) { hear_enforcer(); });
+  loop_.watch(rtnetlink_.fd(), [this](short) {
+    if (const auto fresh = rtnetlink_.refresh(); !fresh) fatal(fresh.error().what);
+  });
+  monitor_.start(now());
+  rearm();
+  return loop_.run();
+}
+
+// ---- channel A ----------------------------------------------------------------------------------
+
+bool Server::to_enforcer(const MonitorToEnforcer& message) {
+  switch (enforcer_.send(encode(message))) {
+    case Channel::Sent::ok:
+      return true;
+    case Channel::Sent::full:
+      return false;
+    case Channel::Sent::closed:
+      break;
+  }
+  fatal("channel A: the enforcer is gone");
+}
+
+void Server::hear_enforcer() {
+  for (int i = 0; i < kBurst; ++i) {
+    Channel::Received received = enforcer_.receive();
+    switch (received.got) {
+      case Channel::Got::nothing:
+        return rearm();
+      case Channel::Got::closed:
+        fatal("channel A: the enforcer is gone");
+      case Channel::Got::malformed:
+        fatal("channel A: malformed message from the enforcer");
+      case Channel::Got::message:
+        break;
+    }
+    const auto message = decode_enforcer_to_monitor(received.bytes, received.fd ? 1 : 0);
+    if (!message) fatal("channel A: message from the enforcer with impossible values");
+    if (!monitor_.on_enforcer(*message, now())) {
+      fatal("channel A: message from the enforcer out of its phase");
+    }
+    if (received.fd) take(*message, std::move(received.fd));
+  }
+  rearm();
+}
+
+// What came with a message that the monitor has accepted.
+void Server::take(const EnforcerToMonitor& message, UniqueFd descriptor) {
+  if (const auto* channel = std::get_if<SensorChannel>(&message)) {
+    meet_sensor(channel->successor ? SensorRole::successor : SensorRole::current, descriptor);
+  } else if (std::holds_alternative<CommandOutput>(message)) {
+    meet_output(descriptor);
+  } else if (const auto* file = std::get_if<ReloadFile>(&message)) {
+    offered_.insert_or_assign(file->which, std::move(descriptor));
+  } else if (std::holds_alternative<ResolverChannel>(message)) {
+    meet_resolver(descriptor);
+  }
+}
+
+// ---- channel B ----------------------------------------------------------------------------------
+
+// `channel` is moved to the number that the filter knows; the one that it came with is closed.
+void Server::meet_sensor(SensorRole role, const UniqueFd& channel) {
+  leave_sensor(role);
+  if (!monitor_.expects(role)) return;
+  put_at(channel.get(), place_of(role));
+  sensor(role).emplace(UniqueFd(place_of(role)));
+  // A new channel has room; a sensor that is gone already is reported by its SensorLost.
+  static_cast<void>(sensor(role)->send(encode(MonitorToSensor(monitor_.sensor_config(role)))));
+  watch_sensor(role);
+}
+
+void Server::watch_sensor(SensorRole role) {
+  loop_.watch(place_of(role), [this, role](short) { hear_sensor(role); });
+}
+
+void Server::leave_sensor(SensorRole role) {
+  if (!sensor(role)) return;
+  loop_.unwatch(place_of(role));
+  sensor(role).reset();
+  put_at(kNull, place_of(role));
+}
+
+// From its number to the current sensor's, which closes that one's channel: no moment without.
+void Server::promote_successor() {
+  loop_.unwatch(kSuccessor);
+  put_at(kSuccessor, kChannelB);
+  if (!sensor_) sensor_.emplace(UniqueFd(kChannelB));
+  successor_.reset();
+  put_at(kNull, kSuccessor);
+  watch_sensor(SensorRole::current);
+}
+
+bool Server::to_sensor(SensorRole role, const MonitorToSensor& message) {
+  // To one that is gone: nothing waits for it, its end is told.
+  if (!sensor(role)) return true;
+  return sensor(role)->send(encode(message)) != Channel::Sent::full;
+}
+
+void Server::hear_sensor(SensorRole role) {
+  for (int i = 0; sensor(role) && i < kBurst; ++i) {
+    if (role == SensorRole::current && monitor_.holding_back()) break;
+    const Channel::Received received = sensor(role)->receive();
+    switch (received.got) {
+      case Channel::Got::nothing:
+        return rearm();
+      case Channel::Got::closed:
+        leave_sensor(role);
+        monitor_.sensor_hung_up(now(), role);
+        return rearm();
+      case Channel::Got::malformed:
+        return distrust_sensor(role, "malformed message");
+      case Channel::Got::message:
+        break;
+    }
+    const auto message = decode_sensor_to_monitor(received.bytes, received.fd ? 1 : 0);
+    if (!message) return distrust_sensor(role, "message with impossible values");
+    if (!monitor_.on_sensor(*message, now(), role)) {
+      return distrust_sensor(role, "message out of its phase");
+    }
+  }
+  rearm();
+}
+
+void Server::distrust_sensor(SensorRole role, std::string_view what) {
+  leave_sensor(role);
+  monitor_.sensor_broken(what, now(), role);
+  rearm();
+}
+
+// ---- channel R ----------------------------------------------------------------------------------
+
+void Server::meet_resolver(const UniqueFd& channel) {
+  leave_resolver();
+  put_at(channel.get(), kChannelR);
+  resolver_.emplace(UniqueFd(kChannelR));
+  loop_.watch(kChannelR, [this](short) { hear_resolver(); });
+}
+
+void Server::leave_resolver() {
+  if (!resolver_) return;
+  loop_.unwatch(kChannelR);
+  resolver_.reset();
+  put_at(kNull, kChannelR);
+}
+
+bool Server::to_resolver(const MonitorToResolver& message) {
+  return resolver_ && resolver_->send(encode(message)) == Channel::Sent::ok;
+}
+
+// Names are only shown: a resolver that breaks the protocol loses its channel, which ends it, and
+// nothing else happens.
+void Server::hear_resolver() {
+  for (int i = 0; resolver_ && i < kBurst; ++i) {
+    const Channel::Received received = resolver_->receive();
+    if (received.got == Channel::Got::nothing) break;
+    const auto message = received.got == Channel::Got::message
+                             ? decode_resolver_to_monitor(received.bytes, received.fd ? 1 : 0)
+                             : std::nullopt;
+    if (!message || !monitor_.on_resolver(*message, now())) {
+      leave_resolver();
+      monitor_.resolver_gone();
+    }
+  }
+  rearm();
+}
+
+// ---- what is known after a restart --------------------------------------------------------------
+
+void Server::remember(const StoredBan& ban) {
+  if (!standing_.store) return;
+  standing_.store->put(ban);
+  write_soon();
+}
+
+void Server::forget(const Source& source) {
+  if (!standing_.store) return;
+  standing_.store->erase(source);
+  write_soon();
+}
+
+void Server::all_restored() {
+  if (!standing_.store) return;
+  standing_.store->boot_restored();
+  if (standing_.store->unflushed() > 0) write_soon();
+}
+
+void Server::write_soon() {
+  if (std::exchange(writing_soon_, true)) return;
+  loop_.after(kWriteSoon, [this] { write_state(); });
+}
+
+void Server::write_state() {
+  writing_soon_ = false;
+  if (!standing_.store || standing_.store->unflushed() == 0) return;
+  const auto written = standing_.store->flush();
+  if (written) {
+    state_failing_ = false;
+    return;
+  }
+  state_failures_ += 1;
+  if (!std::exchange(state_failing_, true)) tell(written.error(), "the memory of bans");
+  writing_soon_ = true;
+  loop_.after(kWriteAgain, [this] { write_state(); });
+}
+
+// ---- what commands print ------------------------------------------------------------------------
+
+void Server::meet_output(const UniqueFd& pipe) {
+  for (std::size_t slot = 0; slot < outputs_.size(); ++slot) {
+    if (outputs_.at(slot)) continue;
+    put_at(pipe.get(), output_place(slot));
+    const auto deadline = loop_.after(kLongestOutput, [this, slot] { end_output(slot); });
+    outputs_.at(slot).emplace(Output{monitor_.output_of(), {}, deadline});
+    loop_.watch(output_place(slot), [this, slot](short) { read_output(slot); });
+    return;
+  }
+  outputs_unread_ += 1;
+}
+
+// Once per turn: poll(2) said that there is something, so that this does not wait, whatever flags
+// the pipe has.
+void Server::read_output(std::size_t slot) {
+  std::array<char, 4096> bytes{};
+  const ssize_t got = ::read(output_place(slot), bytes.data(), bytes.size());
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (got <= 0) return end_output(slot);
+  Output& output = *outputs_.at(slot);
+  for (const std::string& line :
+       output.text.add(std::string_view(bytes.data(), static_cast<std::size_t>(got)))) {
+    monitor_.command_said(output.source, line, now());
+  }
+  rearm();
+}
+
+void Server::end_output(std::size_t slot) {
+  Output& output = *outputs_.at(slot);
+  for (const std::string& line : output.text.end())
+    monitor_.command_said(output.source, line, now());
+  loop_.unwatch(output_place(slot));
+  loop_.cancel(output.deadline);
+  outputs_.at(slot).reset();
+  put_at(kNull, output_place(slot));
+  rearm();
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+void Server::log(std::string_view line) {
+  log_.write(line, std::time(nullptr));
+}
+
+void Server::tell(const std::optional<Error>& error, std::string_view key) {
+  if (!error) return;
+  log(std::string(label_) + "ERROR: " + std::string(key) + ": " + error->what +
+      "; further failures are only counted");
+}
+
+void Server::history(std::string_view line) {
+  tell(history_.append(line), "HISTORY_FILE");
+}
+void Server::blocked_append(std::string_view line) {
+  tell(blocked_.append(line), "BLOCKED_FILE");
+}
+void Server::blocked_rewrite(std::string_view whole) {
+  tell(blocked_.rewrite(whole), "BLOCKED_FILE");
+}
+
+std::optional<std::string> Server::offered(ReloadedFile which) {
+  const auto found = offered_.find(which);
+  if (found == offered_.end()) return std::nullopt;
+  put_at(found->second.get(), kConfig);
+  auto text = read_sealed(kConfig, which == ReloadedFile::config ? kMaxConfFile : kMaxIgnoreFile);
+  put_at(kNull, kConfig);
+  if (!text) return std::nullopt;
+  return std::move(*text);
+}
+
+void Server::adopt_file(ReloadedFile which, bool configured) {
+  const auto found = offered_.find(which);
+  if (found == offered_.end()) return;
+  switch (which) {
+    case ReloadedFile::history:
+      tell(history_.replace(std::move(found->second), configured), "HISTORY_FILE");
+      break;
+    case ReloadedFile::blocked:
+      tell(blocked_.replace(std::move(found->second), configured), "BLOCKED_FILE");
+      break;
+    case ReloadedFile::log_file:
+      tell(log_.replace_file(std::move(found->second), configured), "LOG_FILE");
+      break;
+    case ReloadedFile::config:
+    case ReloadedFile::ignore:
+      break;
+  }
+  offered_.erase(found);
+}
+
+void Server::log_by(const Config& config) {
+  label_ = label(config);
+  log_.change(identity(config, standing_), destinations_of(config, standing_), label_);
+}
+
+Effects::Losses Server::losses() const {
+  return {.log_lines = log_.lost(),
+          .history_writes = history_.failures(),
+          .blocked_writes = blocked_.failures(),
+          .state_writes = state_failures_,
+          .command_outputs = outputs_unread_};
+}
+
+// After every event: the monitor says when it must be woken, and nothing else wakes it.
+void Server::rearm() {
+  if (sensor_ && monitor_.holding_back() != held_back_) {
+    held_back_ = !held_back_;
+    if (held_back_) {
+      loop_.unwatch(kChannelB);
+    } else {
+      watch_sensor(SensorRole::current);
+    }
+  }
+  const auto wake = monitor_.wake_at();
+  if (wake == armed_for_) return;
+  if (timer_) loop_.cancel(*timer_);
+  timer_.reset();
+  armed_for_ = wake;
+  if (!wake) return;
+  timer_ = loop_.after(*wake - Clock::now(), [this] {
+    timer_.reset();
+    armed_for_.reset();
+    monitor_.tick(now());
+    rearm();
+  });
+}
+
+}  // namespace portsentry::monitor

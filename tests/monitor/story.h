@@ -1,0 +1,182 @@
+// A monitor, a clock that the test turns, and what came out: for tests that tell a story.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "known_view.h"
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+
+using namespace std::chrono_literals;
+
+class FakeEffects final : public Effects {
+ public:
+  bool to_enforcer(const MonitorToEnforcer& message) override {
+    if (full) return false;
+    sent.push_back(message);
+    lines_when_sent = lines.size();
+    return true;
+  }
+  bool to_sensor(SensorRole role, const MonitorToSensor& message) override {
+    if (sensor_full) return false;
+    to_sensors.emplace_back(role, message);
+    return true;
+  }
+  bool to_resolver(const MonitorToResolver& message) override {
+    if (!resolver) return false;
+    asked.push_back(std::get<Resolve>(message));
+    return true;
+  }
+  void remember(const StoredBan& ban) override { memory.insert_or_assign(ban.source, ban); }
+  void forget(const Source& source) override { memory.erase(source); }
+  void all_restored() override { restored += 1; }
+  void log(std::string_view line) override { lines.emplace_back(line); }
+  void history(std::string_view line) override { history_text += line; }
+  void blocked_append(std::string_view line) override { blocked_text += line; }
+  void blocked_rewrite(std::string_view whole) override { blocked_text = whole; }
+  std::optional<std::string> offered(ReloadedFile which) override {
+    const auto found = files.find(which);
+    return found == files.end() ? std::nullopt : std::optional(found->second);
+  }
+  void adopt_file(ReloadedFile which, bool configured) override {
+    adopted.emplace_back(which, configured);
+  }
+  void drop_offer() override { files.clear(); }
+  void log_by(const Config& config) override { log_tag = config.log_tag; }
+  void promote_successor() override { promoted += 1; }
+  void drop_successor() override { dropped += 1; }
+  void end(int status) override { ended = status; }
+  [[nodiscard]] Losses losses() const override { return {.log_lines = 3}; }
+
+  bool full = false;
+  std::size_t lines_when_sent = 0;  // how many lines were written before the last request
+  std::vector<MonitorToEnforcer> sent;
+  std::vector<std::string> lines;
+  std::string history_text;
+  std::string blocked_text;
+  bool sensor_full = false;
+  std::vector<std::pair<SensorRole, MonitorToSensor>> to_sensors;
+  std::map<ReloadedFile, std::string> files;
+  std::vector<std::pair<ReloadedFile, bool>> adopted;
+  std::string log_tag;
+  int promoted = 0;
+  int dropped = 0;
+  std::optional<int> ended;
+  bool resolver = true;
+  std::vector<Resolve> asked;
+  std::map<Source, StoredBan> memory;
+  int restored = 0;
+};
+
+// One story: a monitor, a clock that the test turns, and what came out.
+class Story : public ::testing::Test {
+ protected:
+  Story() {
+    setenv("TZ", "UTC", 1);
+    tzset();
+    config_.block_tcp = config_.block_udp = BlockMode::ban;
+    config_.ports.tcp.add(*Port::make(23));
+    config_.ports.udp.add(*Port::make(161));
+  }
+  Now now() const {
+    return {Clock::time_point(10h) + passed_,
+            1756178490 + std::chrono::duration_cast<std::chrono::seconds>(passed_).count()};
+  }
+  // Time passes: the monitor is woken as the loop would wake it, at the moments that it asked for.
+  void wait(Clock::duration time) {
+    const Clock::duration until = passed_ + time;
+    for (int i = 0; i < 10000; ++i) {
+      const auto wake = monitor_->wake_at();
+      if (!wake || *wake > Clock::time_point(10h) + until) break;
+      passed_ = std::max(passed_, *wake - Clock::time_point(10h));
+      monitor_->tick(now());
+    }
+    passed_ = until;
+  }
+
+  void start() {
+    monitor_.emplace(Monitor::Setup{.config = config_,
+                                    .ignored = ignored_,
+                                    .local = known_.view(),
+                                    .conf_path = "/etc/portsentry/portsentry.conf",
+                                    .ignore_path = "/etc/portsentry/portsentry.ignore",
+                                    .version = "9.9",
+                                    .read_config =
+                                        [](std::string_view text) {
+                                          return read_config(text, "portsentry.conf");
+                                        },
+                                    .remembered = remembered_,
+                                    .new_boot = new_boot_},
+                     effects_);
+    monitor_->start(now());
+  }
+  bool hear(const EnforcerToMonitor& message) { return monitor_->on_enforcer(message, now()); }
+  bool sense(const SensorToMonitor& message, SensorRole role = SensorRole::current) {
+    return monitor_->on_sensor(message, now(), role);
+  }
+  void make_table(bool enforcing = true) {
+    ASSERT_TRUE(hear(
+        TableCreated{.backend = enforcing ? Backend::nftables : Backend::none, .again = false}));
+    ASSERT_TRUE(hear(AdoptedDone{}));
+  }
+  void serve(bool enforcing = true) {
+    start();
+    make_table(enforcing);
+    ASSERT_TRUE(hear(SensorChannel{.successor = false}));
+    ASSERT_TRUE(sense(SensorReady{}));
+    effects_.lines.clear();
+    effects_.sent.clear();
+  }
+  void detect(const Detection& detection) { ASSERT_TRUE(sense(detection)); }
+  template <class T>
+  std::vector<T> sent() const {
+    std::vector<T> found;
+    for (const auto& message : effects_.sent) {
+      if (const auto* m = std::get_if<T>(&message)) found.push_back(*m);
+    }
+    return found;
+  }
+  // The enforcer's answer to the last Ban.
+  void answer(Verdict verdict, std::int32_t error = 0) {
+    ASSERT_FALSE(sent<Ban>().empty());
+    ASSERT_TRUE(hear(Outcome{sent<Ban>().back().id, verdict, error}));
+  }
+  void ban(std::string_view from) {
+    detect(probe(from));
+    answer(Verdict::ok);
+  }
+  std::size_t count(std::string_view part) const {
+    return static_cast<std::size_t>(std::count_if(
+        effects_.lines.begin(), effects_.lines.end(),
+        [&](const std::string& line) { return line.find(part) != std::string::npos; }));
+  }
+  std::uint64_t counter(std::string_view name) const {
+    const StatusReply status = monitor_->status();
+    for (const NamedCount& c : status.counters) {
+      if (c.name == name) return c.value;
+    }
+    ADD_FAILURE() << "no counter " << name;
+    return 0;
+  }
+  const std::vector<std::string>& lines() const { return effects_.lines; }
+
+  Config config_;
+  IgnoreList ignored_;
+  std::vector<StoredBan> remembered_;
+  bool new_boot_ = false;
+  KnownView known_;
+  FakeEffects effects_;
+  std::optional<Monitor> monitor_;
+  Clock::duration passed_{};
+};
+
+}  // namespace portsentry::monitor
