@@ -22,9 +22,9 @@
 
 #include "common/messages.h"
 #include "common/result.h"
+#include "common/templates.h"
 #include "common/unique_fd.h"
 #include "enforcer/hosts_deny.h"
-#include "enforcer/templates.h"
 
 namespace portsentry::enforcer {
 

@@ -15,8 +15,8 @@
 
 #include "common/bytes.h"
 #include "common/result.h"
+#include "common/templates.h"
 #include "common/unique_fd.h"
-#include "enforcer/templates.h"
 
 namespace portsentry::enforcer {
 

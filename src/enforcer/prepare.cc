@@ -1,4 +1,5 @@
 #include "enforcer/prepare.h"
+#include "enforcer/template_check.h"
 
 #include <cap-ng.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
-// What -t says about the command keys: describe() in templates.h.
+#include "enforcer/template_check.h"
+
+#include "common/templates.h"
 #include "enforcer/hosts_deny.h"
-#include "enforcer/templates.h"
 
 namespace portsentry::enforcer {
 namespace {

@@ -1,42 +1,31 @@
 #include "monitor/command_words.h"
 
-#include <array>
+#include <optional>
 #include <string_view>
-#include <utility>
+
+#include "common/templates.h"
 
 namespace portsentry::monitor::words {
 namespace {
 
-// In one pass: a value is never searched for tokens again.
-std::string substitute(std::string_view text, std::string_view target, const BanCause& cause,
-                       WatchMode mode) {
-  const std::string port = std::to_string(cause.port.number());
-  const std::array<std::pair<std::string_view, std::string_view>, 3> tokens{
-      {{"$TARGET$", target}, {"$PORT$", port}, {"$MODE$", mode_word(cause.protocol, mode)}}};
-  std::string done;
-  while (!text.empty()) {
-    std::size_t skip = 0;
-    for (const auto& [token, value] : tokens) {
-      if (!text.starts_with(token)) continue;
-      done += value;
-      skip = token.size();
-      break;
-    }
-    if (skip == 0) done += text[0];
-    text.remove_prefix(skip == 0 ? 1 : skip);
-  }
-  return done;
+CommandValues values(const Config& config, const Source& source, const BanCause& cause) {
+  return {.source = source,
+          .port = cause.port,
+          .mode = ModeWord{cause.protocol, config.mode(cause.protocol)}};
 }
 
 std::string shown(std::string_view text, const Config& config, const Source& source,
                   const BanCause& cause) {
-  return substitute(text, source.text(), cause, config.mode(cause.protocol));
+  return substitute(text, source.text(), values(config, source, cause));
 }
 
 }  // namespace
 
 std::string kill_route(const Config& config, const Source& source, const BanCause& cause) {
-  return shown(config.kill_route, config, source, cause);
+  const auto written = Template::parse(config.kill_route);
+  // An IPv6 source meets the twin: ip6tables where iptables is written.
+  const auto run = written && !source.is_v4() ? twin(*written) : std::nullopt;
+  return shown(run ? run->text() : config.kill_route, config, source, cause);
 }
 
 std::string kill_run_cmd(const Config& config, const Source& source, const BanCause& cause) {
@@ -48,13 +37,13 @@ std::string external_command(const Config& config, const Source& source, const B
 }
 
 std::string hosts_deny(const Config& config, const Source& source) {
-  const std::string target =
-      source.is_v4()
-          ? source.text()
-          : "[" + source.prefix().address().text() + "]" +
-                (source.prefix().is_host() ? "" : "/" + std::to_string(source.prefix().length()));
-  return substitute(config.kill_hosts_deny, target, {Protocol::tcp, *Port::make(1)},
-                    config.tcp_mode);
+  const Prefix& prefix = source.prefix();
+  std::string target = source.text();
+  if (!source.is_v4()) {
+    target = "[" + prefix.address().text() + "]";
+    if (!prefix.is_host()) target += "/" + std::to_string(prefix.length());
+  }
+  return substitute(config.kill_hosts_deny, target, {.source = source, .port = {}, .mode = {}});
 }
 
 }  // namespace portsentry::monitor::words

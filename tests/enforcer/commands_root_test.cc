@@ -14,8 +14,8 @@
 #include <cstdlib>
 #include <map>
 
-#include "template_lab.h"
 #include "tests/common/network_namespace.h"
+#include "tests/common/template_lab.h"
 
 namespace portsentry::enforcer {
 namespace {

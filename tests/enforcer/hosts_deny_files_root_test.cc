@@ -15,7 +15,7 @@
 #include <cstdlib>
 
 #include "enforcer/root_files.h"
-#include "template_lab.h"
+#include "tests/common/template_lab.h"
 #include "trace.h"
 
 namespace portsentry::enforcer {

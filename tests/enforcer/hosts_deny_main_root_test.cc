@@ -19,7 +19,7 @@
 #include "enforcer/commands.h"
 #include "enforcer/roles.h"
 #include "enforcer/root_files.h"
-#include "template_lab.h"
+#include "tests/common/template_lab.h"
 
 namespace portsentry::enforcer {
 namespace {

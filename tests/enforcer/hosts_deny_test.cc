@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "template_lab.h"
+#include "tests/common/template_lab.h"
 
 namespace portsentry::enforcer {
 namespace {

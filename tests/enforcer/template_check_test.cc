@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "enforcer/templates.h"
+#include "common/templates.h"
+#include "enforcer/template_check.h"
 
 namespace portsentry::enforcer {
 namespace {

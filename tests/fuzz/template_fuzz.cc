@@ -1,6 +1,7 @@
 #include <string>
 
-#include "enforcer/templates.h"
+#include "common/templates.h"
+#include "enforcer/template_check.h"
 #include "fuzz.h"
 
 namespace portsentry::enforcer {

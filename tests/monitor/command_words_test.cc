@@ -27,6 +27,12 @@ TEST_F(CommandWords, EachKeyHasItsOwnText) {
   EXPECT_EQ(words::external_command(config_, host("198.51.100.7"), cause_), "tell 161");
 }
 
+TEST_F(CommandWords, AnIpv6SourceMeetsTheTwinOfKillRoute) {
+  config_.kill_route = "/sbin/iptables -I INPUT -s $TARGET$ -j DROP";
+  EXPECT_EQ(words::kill_route(config_, host("2001:db8::7"), cause_),
+            "/sbin/ip6tables -I INPUT -s 2001:db8::7 -j DROP");
+}
+
 TEST_F(CommandWords, HostsDenyHasIpv6InBracketsAndCommandsDoNot) {
   config_.kill_hosts_deny = "ALL: $TARGET$";
   config_.kill_run_cmd = "run $TARGET$";

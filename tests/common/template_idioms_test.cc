@@ -2,10 +2,10 @@
 // commands_root_test.cc.
 #include <gtest/gtest.h>
 
-#include "enforcer/templates.h"
+#include "common/templates.h"
 #include "template_lab.h"
 
-namespace portsentry::enforcer {
+namespace portsentry {
 namespace {
 
 std::string undone(const std::string& text) {
@@ -123,4 +123,4 @@ TEST(TemplateTwin, IsNoneWhereACommandCanOnlyMeanIpv4) {
 }
 
 }  // namespace
-}  // namespace portsentry::enforcer
+}  // namespace portsentry

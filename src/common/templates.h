@@ -1,6 +1,8 @@
 // The command templates of portsentry.conf (KILL_ROUTE, KILL_ROUTE_REMOVE, KILL_RUN_CMD,
 // EXTERNAL_COMMAND): their text, read once into what will be executed. Pure.
 //
+// Root executes them; the monitor only tells people how they read with their values in place.
+//
 // A template without shell syntax becomes an argument vector and is executed directly; any other is
 // handed to /bin/sh -c, as PortSentry's system(3) did with all of them. -t says which, and why.
 //
@@ -10,7 +12,6 @@
 // that no other text can get here (templates_test.cc tries every value's bytes).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,7 +21,7 @@
 #include "common/net_types.h"
 #include "common/result.h"
 
-namespace portsentry::enforcer {
+namespace portsentry {
 
 // How the probed port is watched, by the words of PortSentry 1.2 (net_types.h); it becomes $MODE$.
 struct ModeWord {
@@ -100,24 +101,4 @@ inline constexpr std::string_view kModeToken = "$MODE$";
 // returned as it is: its exit status will tell. Nothing: it is for IPv4 only and has no twin.
 [[nodiscard]] std::optional<Template> twin(const Template& command);
 
-// What -t says about one key. Pure, except that `exists` answers whether a program is there.
-struct TemplateNote {
-  enum class Kind : std::uint8_t { note, warning, error } kind;
-  std::string text;  // printed after the key
-};
-struct TemplateKeys {
-  std::string_view kill_route;
-  std::string_view kill_route_remove;
-  std::string_view kill_run_cmd;
-  std::string_view external_command;
-  std::string_view kill_hosts_deny;
-};
-struct KeyedNote {
-  std::string_view key;  // "KILL_ROUTE", ...
-  TemplateNote note;
-};
-// `exists(program)`: find_program() of commands.h, or a table in tests.
-using ProgramExists = bool (*)(const std::string& program);
-[[nodiscard]] std::vector<KeyedNote> describe(const TemplateKeys& keys, ProgramExists exists);
-
-}  // namespace portsentry::enforcer
+}  // namespace portsentry

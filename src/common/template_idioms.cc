@@ -4,9 +4,9 @@
 #include <array>
 #include <cstddef>
 
-#include "enforcer/templates.h"
+#include "common/templates.h"
 
-namespace portsentry::enforcer {
+namespace portsentry {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -311,4 +311,4 @@ std::optional<Template> twin(const Template& command) {
   return std::nullopt;
 }
 
-}  // namespace portsentry::enforcer
+}  // namespace portsentry

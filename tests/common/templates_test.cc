@@ -1,4 +1,4 @@
-#include "enforcer/templates.h"
+#include "common/templates.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "template_lab.h"
 
-namespace portsentry::enforcer {
+namespace portsentry {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -116,4 +116,4 @@ TEST(Template, NamesTheProgramOfAShellTextWhereItCanBeTold) {
 }
 
 }  // namespace
-}  // namespace portsentry::enforcer
+}  // namespace portsentry

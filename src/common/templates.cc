@@ -1,10 +1,10 @@
-#include "enforcer/templates.h"
+#include "common/templates.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-namespace portsentry::enforcer {
+namespace portsentry {
 namespace {
 
 constexpr std::array<std::string_view, 3> kTokens{kTargetToken, kPortToken, kModeToken};
@@ -239,4 +239,4 @@ std::string Template::shown(const CommandValues& values) const {
   return substitute(text_, values.source.text(), values);
 }
 
-}  // namespace portsentry::enforcer
+}  // namespace portsentry

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "enforcer/templates.h"
+#include "common/templates.h"
 
-namespace portsentry::enforcer {
+namespace portsentry {
 
 inline Source source(const std::string& address) {
   return Source::of(*Address::parse(address), true);
@@ -67,4 +67,4 @@ inline std::string output_of(std::vector<std::string> argv) {
   return out;
 }
 
-}  // namespace portsentry::enforcer
+}  // namespace portsentry
