@@ -326,6 +326,11 @@ std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
       erase(entry);
       return ended;
     }
+    if (outcome.verdict == Verdict::command_failed && ++ban.undo_failures >= kUndoTries) {
+      const Answer ended = result(Change::undo_failed);
+      erase(entry);
+      return ended;
+    }
     if (outcome.verdict != Verdict::no_command) return try_later();
     ban.last_no = outcome.verdict;
     set_state(ban, State::stuck);

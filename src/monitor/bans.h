@@ -14,7 +14,9 @@
 //   what nftables holds, or nobody yet ── its time is over ──▶ (forgotten); the kernel's own timeout
 //   removes it
 //   what a command did ── its time is over ──▶ lifting ── answer: no undo is known ──▶ stuck
-//   stuck ── retry_stuck(): there are new commands ──▶ lifting
+//   stuck ── commands_changed() ──▶ lifting
+//   lifting ── answer: the undo failed, kUndoTries times ──▶ (forgotten): most likely somebody has
+//   removed the rule by hand, as guides tell them to; and if not, the next scan bans anew
 //
 // A ban in the kernel ends on our clock at the moment the kernel's does or a round trip earlier,
 // never later: the time runs from when we ask, the kernel's from when it hears. A source that
@@ -60,6 +62,7 @@ class Bans {
   static constexpr std::size_t kMaxCommandsInFlight = 48;
   // Commands run one after the other: many undos, or slow ones, must not keep a new ban waiting.
   static constexpr std::size_t kMaxUndosInFlight = 8;
+  static constexpr unsigned kUndoTries = 5;  // that end with an exit status; some 15 s
   // The window for Restore is a minute (enforcer's verbs.h). What slow commands leave undone goes on
   // as usual bans after it.
   static constexpr std::chrono::seconds kRestorePatience{30};
@@ -90,6 +93,7 @@ class Bans {
     Backend sent_to = Backend::none;  // who was asked last
     Verdict last_no = Verdict::ok;
     std::chrono::seconds back_off{0};
+    unsigned undo_failures = 0;
     std::uint64_t id = 0;                           // of the request in flight; 0: none
     Clock::time_point due;                          // when expire() looks at it; max(): never
     std::optional<Clock::time_point> told_already;  // the last "already blocked" line
@@ -153,7 +157,16 @@ class Bans {
   bool pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& send);
 
   // What an Outcome changed.
-  enum class Change : std::uint8_t { enforced, put_back, later, refused, lifted, over, stuck };
+  enum class Change : std::uint8_t {
+    enforced,
+    put_back,
+    later,
+    refused,
+    lifted,
+    over,
+    stuck,
+    undo_failed
+  };
   struct Answer {
     Source source;
     Ban ban;

@@ -192,6 +192,17 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
     case Bans::Change::stuck:
       log_limited(answer->source, lines_.not_undone(answer->source), now);
       break;
+    case Bans::Change::undo_failed:
+      log_limited(
+          answer->source,
+          lines_.error("the undo of the ban of " + answer->source.text() + " fails (" +
+                       words::command_refusal(outcome.verdict, outcome.error) +
+                       "); the ban is taken for ended by hand: look whether the rule is gone"),
+          now);
+      tally_.undo_failed += 1;
+      ban_over(answer->source, false, answer->ban.wrapped, now);
+      blocked_changed(now);
+      break;
     case Bans::Change::lifted:
       ban_over(answer->source, false, answer->ban.wrapped, now);
       blocked_changed(now);

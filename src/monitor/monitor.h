@@ -68,7 +68,8 @@ class Effects {
   // The successor's channel takes the place of the current sensor's, which is closed.
   virtual void promote_successor() = 0;
   virtual void drop_successor() = 0;  // its channel is closed
-  // What is to be known after a restart; written soon, together with what follows soon.
+  // What is to be known after a restart; written soon, together with what follows soon. A command's
+  // ban at once: nobody else knows of it, and nobody is told of it before it is on the disk.
   virtual void remember(const StoredBan& ban) = 0;
   virtual void forget(const Source& source) = 0;
   virtual void all_restored() = 0;  // what a boot of the machine undid is done again
@@ -314,6 +315,7 @@ class Monitor {
     std::uint64_t expired = 0;
     std::uint64_t lifted_by_hand = 0;
     std::uint64_t given_up = 0;
+    std::uint64_t undo_failed = 0;
     std::uint64_t tables_lost = 0;
     std::uint64_t sensor_restarts = 0;
     std::uint64_t commands_ok = 0;

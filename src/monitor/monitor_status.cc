@@ -55,6 +55,7 @@ StatusReply Monitor::status() const {
   add("bans_expired", tally_.expired);
   add("bans_lifted_by_hand", tally_.lifted_by_hand);
   add("bans_given_up", tally_.given_up);
+  add("bans_undo_failed", tally_.undo_failed);
   add("bans_without_undo", bans_.count(State::stuck));
   add("firewall_restores", tally_.tables_lost);
   add("commands_run", tally_.commands_ok);

@@ -280,7 +280,11 @@ void Server::hear_resolver() {
 void Server::remember(const StoredBan& ban) {
   if (!standing_.store) return;
   standing_.store->put(ban);
-  write_soon();
+  if (ban.backend == BanBackend::command && !state_failing_) {
+    write_state();
+  } else {
+    write_soon();
+  }
 }
 
 void Server::forget(const Source& source) {
@@ -296,12 +300,10 @@ void Server::all_restored() {
 }
 
 void Server::write_soon() {
-  if (std::exchange(writing_soon_, true)) return;
-  loop_.after(kWriteSoon, [this] { write_state(); });
+  write_after(state_failing_ ? Clock::duration(kWriteAgain) : kWriteSoon);
 }
 
 void Server::write_state() {
-  writing_soon_ = false;
   if (!standing_.store || standing_.store->unflushed() == 0) return;
   const auto written = standing_.store->flush();
   if (written) {
@@ -310,8 +312,15 @@ void Server::write_state() {
   }
   state_failures_ += 1;
   if (!std::exchange(state_failing_, true)) tell(written.error(), "the memory of bans");
-  writing_soon_ = true;
-  loop_.after(kWriteAgain, [this] { write_state(); });
+  write_after(kWriteAgain);
+}
+
+void Server::write_after(Clock::duration pause) {
+  if (std::exchange(writing_soon_, true)) return;
+  loop_.after(pause, [this] {
+    writing_soon_ = false;
+    write_state();
+  });
 }
 
 // ---- what commands print ------------------------------------------------------------------------

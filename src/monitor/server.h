@@ -79,6 +79,7 @@ class Server final : public Effects {
   void leave_resolver();
   void hear_resolver();
   void write_soon();
+  void write_after(Clock::duration pause);
   void write_state();
   void meet_output(const UniqueFd& pipe);
   void read_output(std::size_t slot);

@@ -429,19 +429,32 @@ TEST_F(CommandBans, HoldUntilTheirUndoSucceededAndNotOnlyUntilTheirTimeIsOver) {
   EXPECT_EQ(bans_.size(), 0U);
 }
 
-TEST_F(CommandBans, AFailingUndoIsTriedAgainWithABackOffForAsLongAsItTakes) {
+TEST_F(CommandBans, AnUndoThatDoesNotEndIsTriedAgainWithABackOffForAsLongAsItTakes) {
   serve();
   enforce("198.51.100.7", 10s);
   bans_.expire(at(10s));
   Clock::duration t = 10s;
   for (const auto expected : {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
-    const auto answer = bans_.answer({unban_at(t).id, Verdict::command_failed, 1}, at(t));
+    const auto answer = bans_.answer({unban_at(t).id, Verdict::command_timed_out, 0}, at(t));
     EXPECT_EQ(answer->change, Change::later);
     EXPECT_EQ(bans_.next_due(), start_ + t + expected);
     t += expected;
     bans_.expire(at(t));
   }
   EXPECT_EQ(bans_.answer({unban_at(t).id, Verdict::ok, 0}, at(t))->change, Change::over);
+}
+
+TEST_F(CommandBans, AnUndoThatFailsFiveTimesMeansThatSomebodyWasFaster) {
+  serve();
+  enforce("198.51.100.7", 10s);
+  Clock::duration t = 10s;
+  for (unsigned i = 1; i <= Bans::kUndoTries; ++i) {
+    bans_.expire(at(t));
+    const auto answer = bans_.answer({unban_at(t).id, Verdict::command_failed, 1}, at(t));
+    EXPECT_EQ(answer->change, i < Bans::kUndoTries ? Change::later : Change::undo_failed);
+    if (bans_.next_due()) t = *bans_.next_due() - start_;
+  }
+  EXPECT_EQ(bans_.size(), 0U);
 }
 
 TEST_F(CommandBans, AreStuckWhereNoUndoIsKnownUntilThereAreNewCommands) {

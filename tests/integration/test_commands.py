@@ -1,0 +1,92 @@
+"""The owner's commands through the whole daemon: when they run, what is said of them, and what a restart remembers."""
+
+import re
+
+from lab import DEADLINE, LAB_DIR, STATE, LabTest, await_true
+
+ROUTE = {"KILL_ROUTE": "/usr/bin/touch /run/lab/route-$TARGET$", "KILL_ROUTE_REMOVE": "/bin/rm /run/lab/route-$TARGET$"}
+BY_COMMAND = r"attackalert: Host {} has been blocked via dropped route using command: "
+
+
+class Commands(LabTest):
+    def routes(self):
+        return {path.name.removeprefix("route-") for path in LAB_DIR.glob("route-*")}
+
+    def command_bans(self, daemon, source):
+        since = daemon.mark()
+        self.send(self.syn(23, source=source))
+        daemon.await_line(BY_COMMAND.format(re.escape(source)), since=since)
+        self.assertIn(source, self.routes())
+
+
+class Memory(Commands):
+    def test_ban_of_a_command_survives_a_restart_without_running_it_again_and_ends(self):
+        daemon = self.start(BLOCK_TIME="6s", **ROUTE)
+        self.command_bans(daemon, "10.77.0.40")
+        daemon.stop()
+        self.assertEqual(self.routes(), {"10.77.0.40"}, "a stop ends no ban")
+        made = (LAB_DIR / "route-10.77.0.40").stat().st_mtime_ns
+        daemon = self.start(BLOCK_TIME="6s", **ROUTE)
+        daemon.await_line("1 ban of an earlier run still in force")
+        self.assertEqual(daemon.matching("has been blocked"), [])
+        self.assertEqual((LAB_DIR / "route-10.77.0.40").stat().st_mtime_ns, made)
+        daemon.await_line("ban of 10.77.0.40 has expired", timeout=DEADLINE + 6)
+        self.assertEqual(self.routes(), set())
+
+    def test_ban_that_ended_while_nobody_was_there_is_undone_at_the_start(self):
+        daemon = self.start(BLOCK_TIME="1s", **ROUTE)
+        self.command_bans(daemon, "10.77.0.40")
+        daemon.process.kill()
+        daemon.await_exit()
+        (LAB_DIR / "route-10.77.0.40").touch()  # should the undo have been faster than the kill
+        self.start(BLOCK_TIME="1s", **ROUTE)
+        await_true(lambda: self.routes() == set(), "the rule gone")
+
+    def test_rule_that_somebody_removed_by_hand_is_not_undone_for_ever(self):
+        """The guide's recipe for a false positive: remove the rule, name the host, restart."""
+        daemon = self.start(**{**ROUTE, "KILL_ROUTE_REMOVE": "/bin/false"})
+        self.command_bans(daemon, "10.77.0.40")
+        daemon.stop()
+        (LAB_DIR / "route-10.77.0.40").unlink()
+        daemon = self.start(ignore="10.77.0.40\n", **{**ROUTE, "KILL_ROUTE_REMOVE": "/bin/false"})
+        daemon.await_line("ban of 10.77.0.40 lifted: IGNORE_FILE names it now")
+        daemon.await_line("the ban is taken for ended by hand", timeout=DEADLINE + 16)
+        self.assertEqual(daemon.counter("bans_undo_failed"), 1)
+
+    def test_state_that_is_no_state_is_moved_aside_and_the_daemon_starts(self):
+        daemon = self.start(**ROUTE)
+        daemon.stop()
+        state = STATE / "monitor" / "state.sqlite3"
+        state.write_bytes(b"nonsense" * 1000)
+        daemon = self.start(**ROUTE)
+        self.command_bans(daemon, "10.77.0.40")
+
+
+class Hooks(Commands):
+    def test_what_a_command_prints_is_told_as_text(self):
+        daemon = self.start(EXTERNAL_COMMAND=r"/usr/bin/printf 'hello $TARGET$\n\033[2Jtrick\n'")
+        self.send(self.syn(23))
+        daemon.await_line(rf"command for host {re.escape(self.scanner.v4)} said: hello {re.escape(self.scanner.v4)}$")
+        daemon.await_line(r"said: \\x1b\[2Jtrick$")
+        daemon.await_line(rf"External command run for host: {re.escape(self.scanner.v4)} using command: ")
+
+    def test_block_two_runs_its_command_and_bans_nobody(self):
+        daemon = self.start(BLOCK_TCP="2", KILL_RUN_CMD="/usr/bin/touch /run/lab/ran-$TARGET$-$PORT$-$MODE$")
+        self.send(self.syn(23))
+        await_true(lambda: (LAB_DIR / f"ran-{self.scanner.v4}-23-stcp").exists(), "the command")
+        daemon.await_line("External command run for host")
+        self.assertEqual(daemon.matching("[Bb]locked"), [])
+        self.assertEqual(self.lab.banned(), set())
+        self.assert_reachable(4)
+
+    def test_failing_command_is_told_by_its_key_and_the_ban_holds(self):
+        daemon = self.start(KILL_RUN_CMD="/bin/false")
+        self.send(self.syn(23))
+        self.await_ban(daemon, self.scanner.v4)
+        daemon.await_line(r"KILL_RUN_CMD: command ended with status 1")
+
+    def test_loud_command_is_a_kilobyte_in_the_log_and_harms_nobody(self):
+        daemon = self.start(EXTERNAL_COMMAND="/usr/bin/head -c 10000000 /dev/zero")
+        self.send(self.syn(23))
+        daemon.await_line(r"said: and 9998976 bytes more$")
+        daemon.await_line("External command run for host")
