@@ -118,7 +118,8 @@ class Reader {
   bool open_output(std::string_view key, const std::string& path,
                    const std::vector<std::string>& others, const UniqueFd* previous, UniqueFd& to,
                    ReloadProblem which) {
-    auto opened = path.empty() ? open_null() : open_append(path);
+    const Output kind = which == ReloadProblem::log_file ? Output::log : Output::record;
+    auto opened = path.empty() ? open_null() : open_append(path, kind);
     const Result<void> judged = opened ? judge_output(*opened, others) : opened.error();
     if (judged) {
       to = std::move(*opened);

@@ -16,11 +16,11 @@ namespace {
 constexpr unsigned kOutputMode = 0640;
 
 // Why an object with this status cannot be trusted; empty when it can.
-std::string distrust(const struct stat& status) {
+std::string distrust(const struct stat& status, bool group_may_write = false) {
   if (status.st_uid != 0)
     return "belongs to uid " + std::to_string(status.st_uid) + ", not to root";
   if ((status.st_mode & S_IWOTH) != 0) return "can be written by anybody";
-  if ((status.st_mode & S_IWGRP) != 0 && status.st_gid != 0) {
+  if ((status.st_mode & S_IWGRP) != 0 && status.st_gid != 0 && !group_may_write) {
     return "can be written by group " + std::to_string(status.st_gid);
   }
   return {};
@@ -32,7 +32,7 @@ Error untrusted(const std::string& path, const std::string& why) {
 
 // The directory that holds the last part of `path`, reached one part at a time without following a
 // link, each part judged by the descriptor that is then used: what was judged is what is opened.
-Result<UniqueFd> open_trusted_parent(const std::string& path) {
+Result<UniqueFd> open_trusted_parent(const std::string& path, bool group_may_write) {
   if (path.empty() || path.front() != '/')
     return Error{"\"" + path + "\" is not an absolute path", EINVAL};
   UniqueFd directory(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -52,13 +52,15 @@ Result<UniqueFd> open_trusted_parent(const std::string& path) {
     if (fstat(next.get(), &status) != 0) return Error::from_errno("stat " + so_far, errno);
     if (S_ISLNK(status.st_mode)) return untrusted(so_far, "is a symbolic link; name the real path");
     if (!S_ISDIR(status.st_mode)) return Error{so_far + " is not a directory", ENOTDIR};
-    if (const std::string why = distrust(status); !why.empty()) return untrusted(so_far, why);
+    if (const std::string why = distrust(status, group_may_write); !why.empty())
+      return untrusted(so_far, why);
     directory = std::move(next);
   }
 }
 
-Result<UniqueFd> open_trusted(const std::string& path, int flags) {
-  auto parent = open_trusted_parent(path);
+Result<UniqueFd> open_trusted(const std::string& path, int flags,
+                              bool group_may_write_directories = false) {
+  auto parent = open_trusted_parent(path, group_may_write_directories);
   if (!parent) return parent.error();
   const std::string name = path.substr(path.rfind('/') + 1);
   // O_NONBLOCK: a FIFO in this place must not make us wait for its other end.
@@ -104,8 +106,8 @@ std::string distrust(const std::string& path) {
   return !fd && fd.error().code == EPERM ? fd.error().what : std::string();
 }
 
-Result<UniqueFd> open_append(const std::string& path) {
-  auto fd = open_trusted(path, O_WRONLY | O_APPEND | O_CREAT);
+Result<UniqueFd> open_append(const std::string& path, Output kind) {
+  auto fd = open_trusted(path, O_WRONLY | O_APPEND | O_CREAT, kind == Output::log);
   if (!fd) return fd.error();
   struct stat status {};
   if (fstat(fd->get(), &status) != 0) return Error::from_errno("stat " + path, errno);

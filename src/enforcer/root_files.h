@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "common/bytes.h"
@@ -21,7 +22,13 @@ std::string distrust(const std::string& path);
 
 // For appending by another process: created if missing (mode 0640), same rules as strict reading,
 // and the file itself must be a regular file with one name.
-Result<UniqueFd> open_append(const std::string& path);
+//
+// `log`: the directories may be writable by a group, as /var/log is by group syslog on Ubuntu. Who
+// is in that group can at worst have our lines end up in another log that root owns there, which
+// such a person could remove just as well. For a file that is only ever appended to, never for one
+// that is emptied or read.
+enum class Output : std::uint8_t { record, log };
+Result<UniqueFd> open_append(const std::string& path, Output kind = Output::record);
 
 // For reading and writing in place, by the same rules. `create`: made empty with `mode` if missing
 // (without it a missing file is an Error with code ENOENT).

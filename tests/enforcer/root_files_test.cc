@@ -104,6 +104,20 @@ TEST_F(RootFiles, AppendingNeverTruncatesAndRefusesASecondName) {
   EXPECT_FALSE(open_append(path));
 }
 
+// Ubuntu's /var/log is root:syslog, mode 0775.
+TEST_F(RootFiles, OnlyALogMayLieWhereAGroupCanWrite) {
+  ASSERT_EQ(chown(directory_.c_str(), 0, 65534), 0);
+  ASSERT_EQ(chmod(directory_.c_str(), 0775), 0);
+  EXPECT_FALSE(open_append(directory_ + "/portsentry.blocked"));
+  EXPECT_TRUE(open_append(directory_ + "/portsentry.log", Output::log));
+  const std::string foreign = file("foreign");
+  ASSERT_EQ(chown(foreign.c_str(), 0, 65534), 0);
+  ASSERT_EQ(chmod(foreign.c_str(), 0664), 0);
+  EXPECT_FALSE(open_append(foreign, Output::log)) << "the file itself is root's alone";
+  ASSERT_EQ(chmod(directory_.c_str(), 0777), 0);
+  EXPECT_FALSE(open_append(directory_ + "/portsentry.log", Output::log)) << "anybody is too many";
+}
+
 TEST_F(RootFiles, ASealedCopyCannotBeChangedByWhoeverGetsIt) {
   const std::string text = "ports";
   const auto fd = sealed_copy("test", std::as_bytes(std::span(text)));
