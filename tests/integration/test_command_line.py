@@ -71,12 +71,12 @@ class Typed(LabTest):
         await_true(lambda: not self.family(), "every process gone")
 
     def test_a_classic_word_returns_when_the_daemon_is_ready(self):
-        self.configure()
+        self.configure(SCAN_TRIGGER="2")
         status, shown = self.typed("-stcp")
         self.assertEqual((status, shown), (0, ""))
         launcher, = self.launchers()
         self.assertEqual(os.getsid(launcher), launcher)
-        self.send(self.syn(23))
+        self.send(self.syn(23), self.syn(24))
         await_true(lambda: self.scanner.v4 in self.lab.banned(), "the scanner banned")
 
     def test_a_daemon_that_cannot_start_says_why_and_fails(self):
@@ -104,7 +104,7 @@ class Typed(LabTest):
         self.assertEqual(len(self.launchers()), 1)
 
     def test_d_goes_to_the_background_without_a_terminal(self):
-        self.configure()
+        self.configure(SCAN_TRIGGER="2")
         done = self.guard.run([self.portsentry, "-stcp", "-d"])
         self.assertEqual(done.stdout, "")
         self.assertEqual(len(self.launchers()), 1)
