@@ -260,6 +260,37 @@ std::optional<Template> made(std::optional<Words> words) {
 
 }  // namespace
 
+std::optional<Template> still_there(const Template& undoing) {
+  Words words = undoing.words();
+  switch (tool_of(undoing)) {
+    case Tool::iptables:
+    case Tool::ip6tables: {
+      const auto at = only(words, {"-D", "--delete"});
+      // By number, a rule is another one as soon as it is gone.
+      if (!at || *at + 2 >= words.size() || is_number(words[*at + 2])) return std::nullopt;
+      words[*at] = "-C";
+      break;
+    }
+    case Tool::ipset: {
+      const auto at = only(words, {"del", "-D", "--del"});
+      if (!at) return std::nullopt;
+      words[*at] = "test";
+      break;
+    }
+    case Tool::nft:
+      if (words.size() < 3 || words[1] != "delete" || words[2] != "element") return std::nullopt;
+      words[1] = "get";
+      break;
+    case Tool::route:
+    case Tool::ip:
+    case Tool::ufw:
+    case Tool::firewalld:
+    case Tool::other:
+      return std::nullopt;
+  }
+  return Template::from_words(std::move(words));
+}
+
 std::optional<Template> undo(const Template& done) {
   if (done.needs_probe() || !done.has_target()) return std::nullopt;
   switch (tool_of(done)) {

@@ -96,6 +96,13 @@ inline constexpr std::string_view kModeToken = "$MODE$";
 // ends is known by its source alone.
 [[nodiscard]] std::optional<Template> undo(const Template& done);
 
+// The command that asks whether what `undoing` takes back is still there: status 0 is yes, 1 no.
+//   iptables -D CHAIN ...       ->  -C CHAIN ...
+//   ipset del SET ENTRY         ->  ipset test SET ENTRY
+//   nft delete element ...      ->  nft get element ...
+// Nothing for others: their tools have no such question.
+[[nodiscard]] std::optional<Template> still_there(const Template& undoing);
+
 // The same command for an IPv6 source. iptables becomes ip6tables (its icmp reject types theirs),
 // `route add` becomes `route -A inet6 add`. A command that is not known to be for IPv4 only is
 // returned as it is: its exit status will tell. Nothing: it is for IPv4 only and has no twin.

@@ -259,35 +259,57 @@ void Commands::run_command(CommandRequest request, TimePoint now) {
   const auto command = request.values.source.is_v4() ? wanted : twin(*wanted);
   const auto argv = command ? command->argv(request.values) : std::nullopt;
   if (!argv) return go_on(Verdict::no_command, 0);
-  const auto path = find_program(argv->front());
-  if (!path) return go_on(Verdict::command_not_run, path.error().code);
-
   auto output = first_of_two ? make_sink() : make_pipe(0);
-  auto status = make_pipe(O_NONBLOCK);
-  if (!output || !status)
-    return go_on(Verdict::command_not_run, (!output ? output.error() : status.error()).code);
-  const pid_t launcher = getpid();
-  const pid_t pid = fork();
-  if (pid < 0) return go_on(Verdict::command_not_run, errno);
-  if (pid == 0)
-    become_command(*path, *argv, output->write_end.get(), status->write_end.get(), launcher);
-
-  Child child{.pid = pid,
-              .lane = lane_of(request.kind),
-              .deadline = now + kCommandPatience,
-              .exec_status = std::move(status->read_end),
-              .ids = {},
-              .then = {}};
+  if (!output) return go_on(Verdict::command_not_run, output.error().code);
+  auto child = launch(*argv, lane_of(request.kind), output->write_end, now);
+  if (!child) return go_on(Verdict::command_not_run, child.error().code);
   if (first_of_two) {
     request.kind = CommandKind::kill_route;
-    child.then = std::move(request);
+    child->then = std::move(request);
   } else {
-    child.ids.push_back(request.id);
+    child->ids.push_back(request.id);
+    if (request.kind == CommandKind::undo_route) {
+      const auto question = still_there(*command);
+      child->still_there = question
+                               ? question->argv(request.values).value_or(std::vector<std::string>())
+                               : std::vector<std::string>();
+    }
     // The reader must never wait, also when a grandchild keeps the other end for ever.
     fcntl(output->read_end.get(), F_SETFL, O_NONBLOCK);
     events_.outputs.push_back({.id = request.id, .pipe = std::move(output->read_end)});
   }
-  children_.push_back(std::move(child));
+  children_.push_back(std::move(*child));
+}
+
+Result<Commands::Child> Commands::launch(const std::vector<std::string>& argv, Lane lane,
+                                         const UniqueFd& output, TimePoint now) {
+  const auto path = find_program(argv.front());
+  if (!path) return path.error();
+  auto status = make_pipe(O_NONBLOCK);
+  if (!status) return status.error();
+  const pid_t launcher = getpid();
+  const pid_t pid = fork();
+  if (pid < 0) return Error::from_errno("fork", errno);
+  if (pid == 0) become_command(*path, argv, output.get(), status->write_end.get(), launcher);
+  return Child{.pid = pid,
+               .lane = lane,
+               .deadline = now + kCommandPatience,
+               .exec_status = std::move(status->read_end),
+               .ids = {},
+               .then = {},
+               .still_there = {},
+               .failed = {}};
+}
+
+bool Commands::ask_whether_gone(const Child& child, const CommandFinished& failed, TimePoint now) {
+  if (child.still_there.empty()) return false;
+  const auto nowhere = make_sink();
+  auto asking = nowhere ? launch(child.still_there, child.lane, nowhere->write_end, now)
+                        : Result<Child>(nowhere.error());
+  if (!asking) return false;
+  asking->failed = failed;
+  children_.push_back(std::move(*asking));
+  return true;
 }
 
 void Commands::run_editor(TimePoint now) {
@@ -326,7 +348,9 @@ void Commands::run_editor(TimePoint now) {
                        .deadline = now + kCommandPatience,
                        .exec_status = {},
                        .ids = std::move(ids),
-                       .then = {}});
+                       .then = {},
+                       .still_there = {},
+                       .failed = {}});
 }
 
 bool Commands::ended(pid_t pid, int status, TimePoint now) {
@@ -354,8 +378,17 @@ bool Commands::ended(pid_t pid, int status, TimePoint now) {
     verdict = Verdict::command_failed;
     error = code;
   }
-  for (const std::uint64_t id : child.ids)
-    finish(id, verdict, error);
+  if (child.failed) {
+    const bool gone = verdict == Verdict::command_failed && error == 1;
+    events_.finished.push_back(gone ? CommandFinished{child.failed->id, Verdict::ok, 0}
+                                    : *child.failed);
+  } else if (verdict == Verdict::command_failed && child.ids.size() == 1 &&
+             ask_whether_gone(child, {child.ids.front(), verdict, error}, now)) {
+    return true;  // it keeps the lane until the answer
+  } else {
+    for (const std::uint64_t id : child.ids)
+      finish(id, verdict, error);
+  }
   // Its second half keeps the lane: nothing of the same source may come between.
   if (child.then) run_command(*child.then, now);
   pump(now);

@@ -121,6 +121,10 @@ class Commands {
     UniqueFd exec_status;                // read end: an errno when exec failed
     std::vector<std::uint64_t> ids;      // one, or an editor's batch; empty for an ignored result
     std::optional<CommandRequest> then;  // what runs when this ended, whatever its result
+    // Of an undo: what to ask when it failed, and what had failed when this is the asking. An
+    // administrator may have removed the rule by hand: what is gone has been undone.
+    std::vector<std::string> still_there;
+    std::optional<CommandFinished> failed;
   };
 
   static Lane lane_of(CommandKind kind);
@@ -131,6 +135,11 @@ class Commands {
   void finish(std::uint64_t id, Verdict verdict, std::int32_t error = 0);
   void pump(TimePoint now);
   void run_command(CommandRequest request, TimePoint now);
+  // Error: it could not be started, by the errno.
+  Result<Child> launch(const std::vector<std::string>& argv, Lane lane, const UniqueFd& output,
+                       TimePoint now);
+  [[nodiscard]] bool ask_whether_gone(const Child& child, const CommandFinished& failed,
+                                      TimePoint now);
   void run_editor(TimePoint now);
 
   std::optional<Template> route_;

@@ -23,6 +23,24 @@ struct Pair {
   const char* expected;
 };
 
+TEST(TemplateStillThere, AsksTheToolsThatCanBeAsked) {
+  const auto asked = [](const std::string& text) {
+    const auto made = still_there(*Template::parse(text));
+    return made ? made->text() : "cannot";
+  };
+  EXPECT_EQ(asked("/sbin/iptables -D INPUT -s $TARGET$ -j DROP"),
+            "/sbin/iptables -C INPUT -s $TARGET$ -j DROP");
+  EXPECT_EQ(asked("ip6tables -w 5 --delete INPUT -s $TARGET$ -j DROP"),
+            "ip6tables -w 5 -C INPUT -s $TARGET$ -j DROP");
+  EXPECT_EQ(asked("ipset del blocked $TARGET$"), "ipset test blocked $TARGET$");
+  EXPECT_EQ(asked("nft delete element inet f s '{ $TARGET$ }'"),
+            "nft get element inet f s '{ $TARGET$ }'");
+  EXPECT_EQ(asked("iptables -D INPUT 3"), "cannot") << "another rule has the number by now";
+  EXPECT_EQ(asked("ip route del blackhole $TARGET$"), "cannot");
+  EXPECT_EQ(asked("/usr/local/sbin/free-host $TARGET$"), "cannot");
+  EXPECT_EQ(asked("iptables -D INPUT -s $TARGET$ -j DROP | logger"), "cannot");
+}
+
 TEST(TemplateUndo, KnowsTheIdiomsThatPeopleBlockWith) {
   for (const auto& [text, expected] : std::to_array<Pair>({
            {"/sbin/iptables -I INPUT -s $TARGET$ -j DROP",

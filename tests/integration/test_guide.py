@@ -553,7 +553,8 @@ class SecurityBestPractices(GuideTest):
         self.probe(79, source="10.77.0.52")
         for path in (BLOCKED, HISTORY):
             self.await_file(path, r"10\.77\.0\.52")
-            self.assertEqual(file_text(path).count("10.77.0.51"), 1)
+            lines = [line for line in file_text(path).splitlines() if "10.77.0.51" in line]
+            self.assertEqual(len(lines), 1, lines)
 
     def test_conservative_trigger_of_one_is_called_what_it_is(self):
         self.have_conf(UNDERSTANDING, BLOCKING, HARDENING)
