@@ -157,6 +157,7 @@ void Bans::lift(const Source& source) {
   const auto entry = bans_.find(source);
   if (entry == bans_.end() || entry->second.state != State::enforced) return;
   set_state(entry->second, State::lifting);
+  entry->second.pardoned = true;
   lifts_.push_back(source);
 }
 

@@ -94,6 +94,7 @@ class Bans {
     Verdict last_no = Verdict::ok;
     std::chrono::seconds back_off{0};
     unsigned undo_failures = 0;
+    bool pardoned = false;                          // lift() was called: it is not to hold any more
     std::uint64_t id = 0;                           // of the request in flight; 0: none
     Clock::time_point due;                          // when expire() looks at it; max(): never
     std::optional<Clock::time_point> told_already;  // the last "already blocked" line

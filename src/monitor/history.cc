@@ -23,8 +23,10 @@ std::string blocked_line(const Source& source, std::time_t since) {
 
 std::string blocked_view(const Bans& bans) {
   std::vector<std::pair<std::time_t, Source>> held;
-  bans.each_held(
-      [&](const Source& source, const Bans::Ban& ban) { held.emplace_back(ban.since, source); });
+  bans.each_held([&](const Source& source, const Bans::Ban& ban) {
+    if (ban.pardoned && ban.state == Bans::State::lifting) return;
+    held.emplace_back(ban.since, source);
+  });
   std::sort(held.begin(), held.end());
   std::string text;
   for (const auto& [since, source] : held)

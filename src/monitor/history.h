@@ -18,7 +18,8 @@ std::string history_line(std::time_t when, const Address& address, const BanCaus
                          std::string_view host = {});
 
 // BLOCKED_FILE: the bans that hold now, a view for `cat`, never read back: one line each,
-// "IP - Blocked: Mon DD HH:MM:SS YYYY\n", the oldest first, as the guide shows it.
+// "IP - Blocked: Mon DD HH:MM:SS YYYY\n", the oldest first, as the guide shows it. One that is being
+// lifted because nobody wants it any more is left out; one whose end has come stays until it ended.
 std::string blocked_line(const Source& source, std::time_t since);
 std::string blocked_view(const Bans& bans);
 

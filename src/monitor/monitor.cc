@@ -168,7 +168,7 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
     case Bans::Change::later:
       if (answer->ban.state == Bans::State::lifting) {
         if (answer->news) {
-          const std::string why = words::refusal(outcome.verdict, outcome.error);
+          const std::string why = words::command_refusal(outcome.verdict, outcome.error);
           log_limited(answer->source, lines_.could_not_lift(answer->source, why), now);
         }
         break;

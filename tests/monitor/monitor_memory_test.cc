@@ -97,6 +97,7 @@ TEST_F(MemoryStory, AnIgnoredSourceIsLifted) {
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
   serve_as(Backend::command);
   EXPECT_EQ(sent<Unban>().size(), 1U);
+  EXPECT_EQ(effects_.blocked_text, "") << "nobody wants it";
 }
 
 TEST_F(MemoryStory, ALineOfABanThatEndedMeanwhileIsTakenBack) {
