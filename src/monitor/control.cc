@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <vector>
 
 #include "common/wire.h"
 
@@ -32,7 +33,9 @@ void Control::accept_one() {
   socklen_t size = sizeof(who);
   if (::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
   if (who.uid != 0 && who.uid != also_allowed_) return;
-  // One too many is closed at once, rather than left waiting without a word.
+  // Those that have gone leave their places first; one too many is then closed at once, rather than
+  // left waiting without a word.
+  if (connections_.size() >= kMaxConnections) serve_all();
   if (connections_.size() >= kMaxConnections) return;
   const int fd = peer.get();
   connections_.emplace(fd, Channel(std::move(peer)));
@@ -56,6 +59,14 @@ void Control::serve(int fd) {
   if (!request) return close(fd);
   // A peer that asks and does not read its answers is closed rather than waited for.
   if (found->second.send(encode(answer_(*request))) != Channel::Sent::ok) close(fd);
+}
+
+void Control::serve_all() {
+  std::vector<int> all;
+  for (const auto& [fd, channel] : connections_)
+    all.push_back(fd);
+  for (const int fd : all)
+    serve(fd);
 }
 
 void Control::close(int fd) {

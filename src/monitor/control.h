@@ -30,6 +30,7 @@ class Control {
  private:
   void accept_one();
   void serve(int fd);
+  void serve_all();
   void close(int fd);
 
   UniqueFd listening_;

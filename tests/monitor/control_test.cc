@@ -145,6 +145,23 @@ TEST_F(ControlTest, OneConnectionTooManyIsClosedAndARoomThatIsFreedIsGivenAgain)
   EXPECT_EQ(served.connections(), Control::kMaxConnections - 1);
 }
 
+// Who comes in the same moment in which a whole crowd goes is heard first: the listening socket has
+// the lower number.
+TEST_F(ControlTest, ACrowdThatHasJustGoneTakesNobodysPlace) {
+  Control& served = control(getuid());
+  std::vector<Channel> crowd;
+  for (std::size_t i = 0; i < Control::kMaxConnections; ++i)
+    crowd.push_back(connect_one());
+  std::optional<Channel> late;
+  run({[&] {
+         EXPECT_EQ(served.connections(), Control::kMaxConnections);
+         crowd.clear();
+         late.emplace(connect_one());
+       },
+       [&] { EXPECT_EQ(late->receive().got, Channel::Got::nothing) << "it was turned away"; }});
+  EXPECT_EQ(served.connections(), 1U);
+}
+
 TEST_F(ControlTest, AUserWhoNeverReadsIsClosedRatherThanWaitedFor) {
   Control& served = control(getuid());
   Channel user = connect_one();
