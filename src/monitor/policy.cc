@@ -14,9 +14,13 @@ namespace {
 // and 2 may be the administrator's terminal, and what is typed there is nobody's business. fcntl(2)
 // has one command on one descriptor: F_SETFL would let a captured monitor take O_APPEND off the
 // history and rewrite what it has already told. (It can put something else in the history's place, and so tell
-// nothing any more; what it told before stays.)
+// nothing any more; what it told before stays.) For the same reason dup3(2) moves only what arrives,
+// which has a greater number than all that was there: the history at the blocked file's number could
+// be emptied, and a terminal at a command's be read. (What a reload opens anew arrives: a monitor that
+// is captured then can empty that history. What a rotation has put away before, it cannot.)
 
 // dup3(2): what arrived with any number gets this one.
+constexpr auto kArrived = on_descriptor_from(kFirstUnnamed);
 constexpr ArgumentCheck to_number(std::uint32_t number) {
   return argument_is(1, number);
 }
@@ -48,14 +52,21 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
      {argument_is(1, SOL_SOCKET), argument_is(2, SO_PEERCRED)}},
 
     // Descriptors arrive with any number and are moved to the one that has their rows.
-    {SCMP_SYS(dup3), "dup3", "channel B to its place", {to_number(10)}},
-    {SCMP_SYS(dup3), "dup3", "channel B of a successor", {to_number(15)}},
-    {SCMP_SYS(dup3), "dup3", "channel R", {to_number(14)}},
-    {SCMP_SYS(dup3), "dup3", "what a command prints", {an_output(1)}},
-    {SCMP_SYS(dup3), "dup3", "a reload's texts, one at a time", {to_number(4)}},
-    {SCMP_SYS(dup3), "dup3", "the history, opened anew", {to_number(6)}},
-    {SCMP_SYS(dup3), "dup3", "the blocked file, opened anew", {to_number(7)}},
-    {SCMP_SYS(dup3), "dup3", "the log file, opened anew", {to_number(13)}},
+    {SCMP_SYS(dup3), "dup3", "channel B to its place", {kArrived, to_number(10)}},
+    {SCMP_SYS(dup3), "dup3", "a successor's becomes channel B", {on_descriptor(15), to_number(10)}},
+    {SCMP_SYS(dup3), "dup3", "channel B of a successor", {kArrived, to_number(15)}},
+    {SCMP_SYS(dup3), "dup3", "channel R", {kArrived, to_number(14)}},
+    {SCMP_SYS(dup3), "dup3", "what a command prints", {kArrived, an_output(1)}},
+    {SCMP_SYS(dup3), "dup3", "a reload's texts, one at a time", {kArrived, to_number(4)}},
+    {SCMP_SYS(dup3), "dup3", "the history, opened anew", {kArrived, to_number(6)}},
+    {SCMP_SYS(dup3), "dup3", "the blocked file, opened anew", {kArrived, to_number(7)}},
+    {SCMP_SYS(dup3), "dup3", "the log file, opened anew", {kArrived, to_number(13)}},
+    // /dev/null takes the number of what has ended.
+    {SCMP_SYS(dup3), "dup3", "no channel B", {on_descriptor(kNull), to_number(10)}},
+    {SCMP_SYS(dup3), "dup3", "no successor", {on_descriptor(kNull), to_number(15)}},
+    {SCMP_SYS(dup3), "dup3", "no channel R", {on_descriptor(kNull), to_number(14)}},
+    {SCMP_SYS(dup3), "dup3", "a command's output has ended", {on_descriptor(kNull), an_output(1)}},
+    {SCMP_SYS(dup3), "dup3", "a reload's text has been read", {on_descriptor(kNull), to_number(4)}},
 
     // Speaking: to peers that are connected already; never with a descriptor (no sendmsg).
     {SCMP_SYS(sendto), "sendto", "channels A, B, C and R", {to_its_peer()}},

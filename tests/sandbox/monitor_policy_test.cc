@@ -21,6 +21,9 @@
 namespace portsentry::sandbox {
 namespace {
 
+// What arrives has a number from here on: all before it are taken (monitor/descriptors.h).
+constexpr int kFirstFree = 34;
+
 constexpr std::array<std::byte, 4> kWord{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
 
 // A listening SEQPACKET socket that has no name in the file system, with one connection waiting.
@@ -48,6 +51,9 @@ TEST(MonitorPolicy, TakesANewSensorsChannelToItsPlace) {
     Channel enforcer_end{UniqueFd(a[0])};
     Channel channel_a{UniqueFd(a[1])};
     Channel sensor_end{UniqueFd(b[0])};
+    for (int taken = 0; taken < kFirstFree; ++taken) {
+      if (fcntl(taken, F_GETFD) < 0) place(open("/dev/null", O_RDWR | O_CLOEXEC), taken);
+    }
     REQUIRE(enforcer_end.send(kWord, b[1]) == Channel::Sent::ok);
     REQUIRE(install(monitor::kPolicy).has_value());
     auto received = channel_a.receive();
@@ -63,11 +69,21 @@ TEST(MonitorPolicy, TakesANewSensorsChannelToItsPlace) {
 TEST(MonitorPolicy, MovesWhatArrivesToTheNumbersThatMeanSomethingAndToNoOther) {
   for (const int place : {4, 6, 7, 10, 13, 14, 15, 16, 23, 31}) {
     const auto ended = run([place] {
-      const int arrived = memfd_create("arrived", 0);
+      const int arrived = fcntl(memfd_create("arrived", 0), F_DUPFD, kFirstFree);
       REQUIRE(install(monitor::kPolicy).has_value());
       REQUIRE(dup3(arrived, place, O_CLOEXEC) == place);
     });
     EXPECT_EQ(ended.how, kLived) << place << ' ' << ended.words;
+  }
+  // The end of what had a number, and a successor that takes over.
+  for (const auto& [from, to] :
+       {std::pair{0, 4}, {0, 10}, {0, 14}, {0, 15}, {0, 16}, {0, 31}, {15, 10}}) {
+    const auto ended = run([from = from, to = to] {
+      place(memfd_create("there", 0), 15);
+      REQUIRE(install(monitor::kPolicy).has_value());
+      REQUIRE(dup3(from, to, O_CLOEXEC) == to);
+    });
+    EXPECT_EQ(ended.how, kLived) << from << " to " << to << ' ' << ended.words;
   }
   for (const int place : {0, 1, 2, 3, 5, 8, 9, 11, 12, 32, 33, 48}) {
     const auto ended = run([place] {
@@ -83,7 +99,8 @@ TEST(MonitorPolicy, ReadsWhatCommandsPrintAndAReloadsTextsAtTheirNumbersOnly) {
     std::array<int, 2> pipe_ends{};
     REQUIRE(pipe(pipe_ends.data()) == 0);
     REQUIRE(write(pipe_ends[1], "said\n", 5) == 5);
-    const int text = memfd_create("config", 0);
+    pipe_ends[0] = fcntl(pipe_ends[0], F_DUPFD, kFirstFree);
+    const int text = fcntl(memfd_create("config", 0), F_DUPFD, kFirstFree);
     REQUIRE(write(text, "text", 4) == 4);
     REQUIRE(install(monitor::kPolicy).has_value());
     REQUIRE(dup3(pipe_ends[0], 31, O_CLOEXEC) == 31);
@@ -236,6 +253,28 @@ TEST(MonitorPolicy, CannotRewriteWhatItsHistoryAlreadyTold) {
   EXPECT_EQ(with_history([] { lseek(6, 0, SEEK_SET); }), kDiedByFilter);
   EXPECT_EQ(with_history([] { static_cast<void>(!ftruncate(6, 0)); }), kDiedByFilter);
   EXPECT_EQ(with_history([] { static_cast<void>(!pwrite(6, "x", 1, 0)); }), kDiedByFilter);
+}
+
+TEST(MonitorPolicy, CannotGiveAMeaningToWhatHasAnother) {
+  // The history and the log, as a file that may be emptied; a terminal, as what a command prints; ...
+  for (const auto& [from, to] : {std::pair{6, 7},
+                                 {13, 7},
+                                 {1, 7},
+                                 {1, 16},
+                                 {2, 31},
+                                 {3, 6},
+                                 {6, 4},
+                                 {0, 6},
+                                 {0, 7},
+                                 {15, 7}}) {
+    const auto ended = run([from = from, to = to] {
+      for (const int there : {1, 3, 6, 7, 13, 15})
+        place(memfd_create("there", 0), there);
+      REQUIRE(install(monitor::kPolicy).has_value());
+      dup3(from, to, O_CLOEXEC);
+    });
+    EXPECT_EQ(ended.how, kDiedByFilter) << from << " to " << to << ' ' << ended.words;
+  }
 }
 
 TEST(MonitorPolicy, WritesItsStateOnItsTwoDescriptorsOnly) {
