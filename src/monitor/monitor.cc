@@ -174,18 +174,14 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
         break;
       }
       tally_.refused_kernel += 1;
-      if (answer->was_restore) {
-        if (restoring_) restoring_->failed += 1;
-        forget(answer->source);  // until it holds again
-      }
+      if (answer->was_restore && restoring_) restoring_->failed += 1;
+      not_made(*answer, outcome.verdict);
       if (answer->news) could_not_block(*answer, outcome, now);
       break;
     case Bans::Change::refused:
       tally_.refused_guard += 1;
-      if (answer->was_restore) {
-        if (restoring_) restoring_->failed += 1;
-        forget(answer->source);
-      }
+      if (answer->was_restore && restoring_) restoring_->failed += 1;
+      not_made(*answer, outcome.verdict);
       if (narrow_after_refusal(*answer, now)) break;
       could_not_block(*answer, outcome, now);
       break;
@@ -413,7 +409,11 @@ void Monitor::pump(Now now) {
   while (!owed_.empty() && send(owed_.front()))
     owed_.pop_front();
   // Wrappers come last: they are an addition.
-  const bool drained = owed_.empty() && bans_.pump(now, send) && wrappers_.pump(send);
+  const auto send_ban = [&](const MonitorToEnforcer& message) {
+    remember_asked(message, now);
+    return send(message);
+  };
+  const bool drained = owed_.empty() && bans_.pump(now, send_ban) && wrappers_.pump(send);
   retry_send_ = drained && !holding_back() ? std::nullopt : std::optional(now.steady + kSendAgain);
 }
 

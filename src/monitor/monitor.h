@@ -247,6 +247,9 @@ class Monitor {
   // What outlives this process.
   void recall(Now now);
   void remember(const Source& source, const Bans::Ban& ban, Now now);
+  void remember(const Source& source, const Bans::Ban& ban, BanBackend by, Now now);
+  void remember_asked(const MonitorToEnforcer& message, Now now);
+  void not_made(const Bans::Answer& answer, Verdict verdict);
   void forget(const Source& source);
 
   void say(std::string_view line);

@@ -9,6 +9,21 @@ namespace portsentry::monitor {
 void Monitor::remember(const Source& source, const Bans::Ban& ban, Now now) {
   const bool by_command = ban.by == Backend::command;
   if (!by_command && setup_.config.kill_hosts_deny.empty()) return forget(source);
+  remember(source, ban, by_command ? BanBackend::command : BanBackend::nftables, now);
+}
+
+// On the disk before the command can run: a rule that outlives everybody who knew of it would never
+// be undone, and stand twice once the source scans again.
+void Monitor::remember_asked(const MonitorToEnforcer& message, Now now) {
+  if (backend_ != Backend::command) return;
+  const auto* ban = std::get_if<portsentry::Ban>(&message);
+  const auto* restore = std::get_if<Restore>(&message);
+  if (ban == nullptr && restore == nullptr) return;
+  const Source& source = ban != nullptr ? ban->source : restore->source;
+  if (const Bans::Ban* known = bans_.find(source)) remember(source, *known, BanBackend::asked, now);
+}
+
+void Monitor::remember(const Source& source, const Bans::Ban& ban, BanBackend by, Now now) {
   const bool endless = ban.until == Clock::time_point::max();
   const auto left = std::chrono::ceil<std::chrono::seconds>(ban.until - now.steady);
   const std::time_t since = std::max<std::time_t>(ban.since, 0);
@@ -17,11 +32,17 @@ void Monitor::remember(const Source& source, const Bans::Ban& ban, Now now) {
        .address = ban.address,
        .protocol = ban.cause.protocol,
        .port = ban.cause.port,
-       .backend = by_command ? BanBackend::command : BanBackend::nftables,
+       .backend = by,
        .since = since,
        .until = endless ? std::nullopt
                         : std::optional(std::max<std::time_t>(since, now.wall + left.count())),
        .offences = 1});
+}
+
+// Until it holds. A command that was killed may have made it.
+void Monitor::not_made(const Bans::Answer& answer, Verdict verdict) {
+  if (verdict == Verdict::command_killed || verdict == Verdict::command_timed_out) return;
+  if (answer.was_restore || answer.ban.sent_to == Backend::command) forget(answer.source);
 }
 
 void Monitor::forget(const Source& source) {
@@ -46,7 +67,10 @@ void Monitor::recall(Now now) {
     if (backend_ == Backend::none) continue;  // nothing can be undone now; perhaps the next time
     // What a command did before a boot is gone. Where nftables bans now, it takes over, and the
     // command's rule, whose undo root may not know any more, is told.
-    const bool again = setup_.new_boot || backend_ != Backend::command;
+    // What was asked for and not heard of is made again, which undoes first; or undone.
+    const bool unheard =
+        stored.backend == BanBackend::asked && (!stored.until || *stored.until > now.wall);
+    const bool again = setup_.new_boot || backend_ != Backend::command || unheard;
     if (!setup_.new_boot && backend_ != Backend::command) left_behind += 1;
     const auto left =
         stored.until ? std::optional(std::chrono::seconds(*stored.until - now.wall)) : std::nullopt;

@@ -280,7 +280,8 @@ void Server::hear_resolver() {
 void Server::remember(const StoredBan& ban) {
   if (!standing_.store) return;
   standing_.store->put(ban);
-  if (ban.backend == BanBackend::command && !state_failing_) {
+  // Once a command runs, its rule may be there, whoever dies then.
+  if (ban.backend == BanBackend::asked && !state_failing_) {
     write_state();
   } else {
     write_soon();

@@ -278,7 +278,8 @@ std::optional<StoredBan> read_row(const Statement& row) {
   if (protocol != static_cast<int>(Protocol::tcp) && protocol != static_cast<int>(Protocol::udp))
     return std::nullopt;
   if (backend != static_cast<int>(BanBackend::nftables) &&
-      backend != static_cast<int>(BanBackend::command))
+      backend != static_cast<int>(BanBackend::command) &&
+      backend != static_cast<int>(BanBackend::asked))
     return std::nullopt;
   const auto port = Port::make(static_cast<std::uint32_t>(port_number));
   if (!port) return std::nullopt;

@@ -34,8 +34,9 @@ namespace portsentry::monitor {
 inline constexpr int kStateFile = 32;
 inline constexpr int kStateLog = 33;
 
-// Who holds a ban, as stored: the numbers never change.
-enum class BanBackend : std::uint8_t { nftables = 1, command = 2 };
+// Who holds a ban, as stored: the numbers never change. `asked`: a command was asked to make it, and
+// what came of that was not heard yet.
+enum class BanBackend : std::uint8_t { nftables = 1, command = 2, asked = 3 };
 
 struct StoredBan {
   Source source;

@@ -1,10 +1,23 @@
 """The owner's commands through the whole daemon: when they run, what is said of them, and what a restart remembers."""
 
+import os
 import re
+import signal
 
 from lab import DEADLINE, LAB_DIR, STATE, LabTest, await_true
 
 ROUTE = {"KILL_ROUTE": "/usr/bin/touch /run/lab/route-$TARGET$", "KILL_ROUTE_REMOVE": "/bin/rm /run/lab/route-$TARGET$"}
+# Like iptables: adding twice is two rules, removing takes one, or fails.
+LIKE_IPTABLES = """#!/bin/sh
+cd /run/lab
+if [ "$1" = add ]; then
+  echo "$2" >> rules
+  [ ! -e slow ] || sleep 5
+else
+  line=$(grep -nxFm1 "$2" rules | cut -d: -f1)
+  [ "$line" ] && sed -i "${line}d" rules
+fi
+"""
 BY_COMMAND = r"attackalert: Host {} has been blocked via dropped route using command: "
 
 
@@ -52,6 +65,25 @@ class Memory(Commands):
         daemon.await_line("ban of 10.77.0.40 lifted: IGNORE_FILE names it now")
         daemon.await_line("the ban is taken for ended by hand", timeout=DEADLINE + 16)
         self.assertEqual(daemon.counter("bans_undo_failed"), 1)
+
+    def test_rule_whose_maker_died_before_its_answer_is_known_and_stands_once_and_ends(self):
+        rules, slow = LAB_DIR / "rules", LAB_DIR / "slow"
+        script = LAB_DIR / "rule"
+        script.write_text(LIKE_IPTABLES)
+        script.chmod(0o755)
+        slow.touch()
+        keys = {"KILL_ROUTE": f"{script} add $TARGET$", "KILL_ROUTE_REMOVE": f"{script} del $TARGET$", "BLOCK_TIME": "6s"}
+        daemon = self.start(**keys)
+        self.send(self.syn(23, source="10.77.0.40"))
+        await_true(lambda: rules.exists() and rules.read_text(), "the rule")
+        os.kill(daemon.roles()["monitor"], signal.SIGKILL)
+        self.assertEqual(daemon.await_exit(), 1)
+        self.assertEqual(rules.read_text(), "10.77.0.40\n")
+        slow.unlink()
+        daemon = self.start(**keys)
+        daemon.await_line("1 ban of an earlier run made again")
+        self.assertEqual(rules.read_text(), "10.77.0.40\n", "taken back before it was made again")
+        await_true(lambda: rules.read_text() == "", "the rule gone with its ban", 6 + DEADLINE)
 
     def test_state_that_is_no_state_is_moved_aside_and_the_daemon_starts(self):
         daemon = self.start(**ROUTE)

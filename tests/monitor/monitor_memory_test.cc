@@ -92,6 +92,37 @@ TEST_F(MemoryStory, AfterABootItIsMadeAgainAndTold) {
   EXPECT_TRUE(sent<Unban>().empty()) << "nothing is left of the other";
 }
 
+TEST_F(MemoryStory, ABanByACommandIsRememberedBeforeTheCommandIsAskedFor) {
+  serve_as(Backend::command);
+  detect(probe("198.51.100.7"));
+  ASSERT_EQ(sent<Ban>().size(), 1U);
+  ASSERT_EQ(effects_.memory.size(), 1U);
+  EXPECT_EQ(effects_.memory.begin()->second.backend, BanBackend::asked);
+  answer(Verdict::command_timed_out);
+  EXPECT_EQ(effects_.memory.size(), 1U) << "it may have made its rule";
+  wait(2s);
+  answer(Verdict::command_failed, 1);
+  EXPECT_TRUE(effects_.memory.empty());
+}
+
+TEST_F(MemoryStory, WhatWasAskedForAndNotHeardOfIsMadeAgain) {
+  remembered_ = {stored("198.51.100.7", 60, BanBackend::asked)};
+  serve_as(Backend::command);
+  ASSERT_EQ(sent<Restore>().size(), 1U);
+  ASSERT_TRUE(hear(Outcome{sent<Restore>()[0].id, Verdict::ok, 0}));
+  EXPECT_EQ(effects_.memory.begin()->second.backend, BanBackend::command);
+  wait(61s);
+  EXPECT_EQ(sent<Unban>().size(), 1U);
+}
+
+TEST_F(MemoryStory, WhatWasAskedForAndIsOverIsUndone) {
+  remembered_ = {stored("198.51.100.7", -60, BanBackend::asked)};
+  serve_as(Backend::command);
+  wait(1ms);
+  EXPECT_TRUE(sent<Restore>().empty());
+  EXPECT_EQ(sent<Unban>().size(), 1U);
+}
+
 TEST_F(MemoryStory, AnIgnoredSourceIsLifted) {
   remembered_ = {stored("198.51.100.7", 60)};
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
