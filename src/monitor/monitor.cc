@@ -175,13 +175,13 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
       }
       tally_.refused_kernel += 1;
       if (answer->was_restore && restoring_) restoring_->failed += 1;
-      not_made(*answer, outcome.verdict);
+      not_made(*answer, outcome.verdict, now);
       if (answer->news) could_not_block(*answer, outcome, now);
       break;
     case Bans::Change::refused:
       tally_.refused_guard += 1;
       if (answer->was_restore && restoring_) restoring_->failed += 1;
-      not_made(*answer, outcome.verdict);
+      not_made(*answer, outcome.verdict, now);
       if (narrow_after_refusal(*answer, now)) break;
       could_not_block(*answer, outcome, now);
       break;

@@ -249,7 +249,8 @@ class Monitor {
   void remember(const Source& source, const Bans::Ban& ban, Now now);
   void remember(const Source& source, const Bans::Ban& ban, BanBackend by, Now now);
   void remember_asked(const MonitorToEnforcer& message, Now now);
-  void not_made(const Bans::Answer& answer, Verdict verdict);
+  void not_made(const Bans::Answer& answer, Verdict verdict, Now now);
+  void remember_line(const Source& source, Now now);
   void forget(const Source& source);
 
   void say(std::string_view line);

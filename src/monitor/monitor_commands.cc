@@ -40,12 +40,14 @@ void Monitor::first_answer(const Bans::Answer& answer, Now now) {
   const Config& config = setup_.config;
   if (!config.kill_hosts_deny.empty()) {
     bans_.wrapped(answer.source);
+    if (answer.change == Bans::Change::later) remember_line(answer.source, now);
     wrappers_.want(answer.source, answer.ban.cause, true);
   }
   if (!config.kill_run_cmd_first) run(Command::run_cmd, answer.source, answer.ban.cause, now);
 }
 
 void Monitor::unwrap(const Source& source, Now now) {
+  remember_line(source, now);
   wrappers_.want(source, {Protocol::tcp, *Port::make(1)}, false);
   pump(now);
 }
@@ -77,6 +79,7 @@ bool Monitor::on_wrappers_outcome(const Outcome& outcome, Now now) {
                   lines_.blocked_by_wrappers(source, words::hosts_deny(setup_.config, source)),
                   now);
     }
+    if (!answer->added && bans_.find(source) == nullptr) forget(source);
     return true;
   }
   // Without KILL_HOSTS_DENY root edits nothing: a line that an earlier configuration asked for stays.

@@ -40,9 +40,20 @@ void Monitor::remember(const Source& source, const Bans::Ban& ban, BanBackend by
 }
 
 // Until it holds. A command that was killed may have made it.
-void Monitor::not_made(const Bans::Answer& answer, Verdict verdict) {
+void Monitor::not_made(const Bans::Answer& answer, Verdict verdict, Now now) {
   if (verdict == Verdict::command_killed || verdict == Verdict::command_timed_out) return;
+  if (answer.ban.wrapped) return remember_line(answer.source, now);
   if (answer.was_restore || answer.ban.sent_to == Backend::command) forget(answer.source);
+}
+
+// All that is left, or that there ever was, is a line in hosts.deny, to be taken back: like that of a
+// ban which the kernel has ended.
+void Monitor::remember_line(const Source& source, Now now) {
+  const Bans::Ban line{.address = source.prefix().address(),
+                       .cause = {Protocol::tcp, *Port::make(1)},
+                       .until = now.steady,
+                       .since = now.wall};
+  remember(source, line, BanBackend::nftables, now);
 }
 
 void Monitor::forget(const Source& source) {

@@ -143,6 +143,38 @@ TEST_F(MemoryStory, ALineOfABanThatEndedMeanwhileIsTakenBack) {
   EXPECT_EQ(sent<RunCommand>()[0].source, host("198.51.100.7"));
 }
 
+TEST_F(MemoryStory, ALineIsRememberedUntilItIsTakenBack) {
+  config_.kill_hosts_deny = "ALL: $TARGET$";
+  serve_as(Backend::command);
+  ban("198.51.100.7");
+  ASSERT_TRUE(hear(Outcome{sent<RunCommand>().at(0).id, Verdict::ok, 0}));
+  wait(30min);
+  ASSERT_TRUE(hear(Outcome{sent<Unban>().at(0).id, Verdict::ok, 0}));
+  ASSERT_EQ(sent<RunCommand>().size(), 2U);
+  ASSERT_EQ(effects_.memory.size(), 1U);
+  EXPECT_EQ(effects_.memory.begin()->second.backend, BanBackend::nftables) << "no rule any more";
+  ASSERT_TRUE(hear(Outcome{sent<RunCommand>()[1].id, Verdict::ok, 0}));
+  EXPECT_TRUE(effects_.memory.empty());
+}
+
+TEST_F(MemoryStory, ALineWithoutABanIsRememberedToo) {
+  config_.kill_hosts_deny = "ALL: $TARGET$";
+  for (const Backend backend : {Backend::command, Backend::nftables}) {
+    serve_as(backend);
+    detect(probe("198.51.100.7"));
+    const bool by_command = backend == Backend::command;
+    answer(by_command ? Verdict::command_failed : Verdict::kernel_refused, 1);
+    ASSERT_FALSE(sent<RunCommand>().empty());
+    ASSERT_EQ(effects_.memory.size(), 1U);
+    EXPECT_EQ(effects_.memory.begin()->second.backend, BanBackend::nftables);
+    wait(2s);  // another try, and another no
+    answer(by_command ? Verdict::command_failed : Verdict::kernel_refused, 1);
+    EXPECT_EQ(effects_.memory.size(), 1U);
+    effects_.memory.clear();
+    effects_.sent.clear();
+  }
+}
+
 TEST_F(MemoryStory, WhatACommandLeftIsTakenOverByNftablesAndWhatStaysIsTold) {
   remembered_ = {stored("198.51.100.7", 60)};
   serve_as(Backend::nftables);
