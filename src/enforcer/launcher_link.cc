@@ -27,11 +27,21 @@ std::optional<CommandKind> kind_of(LauncherCommand command) {
   return std::nullopt;
 }
 
+template <class Range>
+bool all_zero(const Range& range) {
+  using Value = typename Range::value_type;
+  return std::all_of(range.begin(), range.end(), [](Value v) { return v == Value{}; });
+}
+
 }  // namespace
 
 std::optional<CommandRequest> command_of(const LauncherRequest& request, const Modes& modes) {
   const auto kind = kind_of(request.command);
-  const auto address = Address::from_bytes(Bytes(request.address).first(request.v4 != 0 ? 4 : 16));
+  if (request.v4 > 1 || !all_zero(request.padding)) return std::nullopt;
+  if (request.port == 0 && request.protocol != 0) return std::nullopt;
+  const std::size_t used = request.v4 != 0 ? 4 : 16;
+  if (!all_zero(Bytes(request.address).subspan(used))) return std::nullopt;
+  const auto address = Address::from_bytes(Bytes(request.address).first(used));
   if (!kind || !address || request.id == 0) return std::nullopt;
   const auto source = Source::from_prefix(*address, request.length);
   if (!source) return std::nullopt;

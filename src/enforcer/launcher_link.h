@@ -1,6 +1,6 @@
 // Between the two halves of the root program: one fixed-size struct each way over a SEQPACKET pair.
-// The launcher understands nothing else and hears nobody else. There is no pointer, no length and
-// no text in it: the worst that a captured enforcer half can ask is written in LauncherOp and
+// The launcher understands nothing else and hears nobody else. There is no pointer and no text in it
+// (`length` is a prefix's): the worst that a captured enforcer half can ask is written in LauncherOp and
 // LauncherCommand.
 #pragma once
 

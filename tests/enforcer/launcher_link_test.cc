@@ -52,6 +52,11 @@ TEST(LauncherLink, ValuesOfNoTypeAreNoCommand) {
   refused([](LauncherRequest& r) { r.length = 24; });
   refused([](LauncherRequest& r) { r.v4 = 0; });
   refused([](LauncherRequest& r) { r.protocol = 1; });
+  refused([](LauncherRequest& r) { r.port = 0; });  // and a protocol
+  refused([](LauncherRequest& r) { r.v4 = 2; });
+  refused([](LauncherRequest& r) { r.length = 128; });
+  refused([](LauncherRequest& r) { r.address[4] = std::byte{1}; });
+  refused([](LauncherRequest& r) { r.padding[6] = 1; });
 }
 
 TEST(LauncherLink, OnlyWhatACommandCanComeToIsAVerdict) {
