@@ -201,6 +201,13 @@ class Reader {
     if (!account)
       return problem(ReloadProblem::account,
                      {"RESOLVE_HOST: " + account.error().what, account.error().code});
+    for (const RoleId id : {RoleId::monitor, RoleId::sensor}) {
+      const auto other = account_of(role(id));
+      if (other && other->uid == account->uid)
+        return problem(ReloadProblem::account,
+                       {"RESOLVE_HOST: user portsentry-resolver must not have another one's number",
+                        EINVAL});
+    }
     g_.resolver = *account;
     return true;
   }

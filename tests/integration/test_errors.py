@@ -4,7 +4,7 @@ import os
 import pathlib
 import shutil
 
-from lab import BIN, CONF, CONTROL, IGNORE, LabTest, bind, config_text, write_root_file
+from lab import BIN, CONF, CONTROL, IGNORE, USERS, LabTest, bind, config_text, write_root_file
 
 OK, RUNTIME, USAGE, PRIVILEGE, CONFIGURATION = 0, 1, 2, 77, 78
 FEW_DESCRIPTORS = ("prlimit", "--nofile=1024:1024", "--")
@@ -43,6 +43,15 @@ class RefusedStart(LabTest):
         self.refused(CONFIGURATION, r"RESOLVE_HOST: user portsentry-resolver does not exist; create it with: useradd")
         self.configure()
         self.launch().await_ready()
+
+    def test_resolver_that_is_another_process_of_ours_by_its_user(self):
+        """Whoever holds the resolver would be the sensor's or the monitor's equal to the kernel."""
+        passwd = pathlib.Path("/etc/passwd")
+        before = passwd.read_text()
+        self.configure(RESOLVE_HOST="1")
+        for other in ("portsentry", "portsentry-sensor"):
+            passwd.write_text(before.replace(f":{USERS['portsentry-resolver']}:", f":{USERS[other]}:", 1))
+            self.refused(CONFIGURATION, "RESOLVE_HOST: user portsentry-resolver must not have another one's number")
 
     def test_command_without_its_program_when_nothing_else_may_ban(self):
         self.configure(FIREWALL="command", KILL_ROUTE="/usr/bin/gone $TARGET$")
