@@ -6,7 +6,9 @@
 //               never overtake its Ban, and iptables (legacy) never meets its own lock held by us.
 //   hosts.deny  one editor at a time; whatever was asked meanwhile goes into its next batch.
 //   hooks       EXTERNAL_COMMAND and KILL_RUN_CMD: kMaxHooks at once, ten of each kind a minute.
-// Together at most eight children. Each lane has a queue of kMaxQueued; beyond it a request is
+// Together at most eight children, and one for each KILL_ROUTE that a reload has replaced and whose
+// bans are being undone (command_sets.h); a legacy iptables that meets the lock of such an undo fails
+// with its status 4, and is tried again. Each lane has a queue of kMaxQueued; beyond it a request is
 // refused (command_not_run with error 0): nothing is forgotten silently.
 #pragma once
 

@@ -1,6 +1,6 @@
 // The half of the root program that listens to the monitor and can make nothing: no process, no
 // file, no socket. It judges every request by itself (guard.h), changes elements of our own sets
-// (nft.h), keeps the table alive, and asks its other half for sensors.
+// (nft.h), keeps the table alive, and asks its other half for sensors, and for the owner's commands.
 #pragma once
 
 #include <chrono>

@@ -26,7 +26,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     // Speaking: each descriptor its own row.
     {SCMP_SYS(sendto), "sendto", "channel A: results to the monitor",
      {on_descriptor(kChannelA), to_its_peer()}},
-    {SCMP_SYS(sendmsg), "sendmsg", "channel A: hands a new sensor's channel end to the monitor",
+    {SCMP_SYS(sendmsg), "sendmsg", "channel A: hands on what the launcher passes: channels, files, outputs",
      {on_descriptor(kChannelA)}},
     {SCMP_SYS(sendto), "sendto", "the launcher: one struct of its closed list",
      {on_descriptor(kLauncherLink), to_its_peer()}},
