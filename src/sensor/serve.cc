@@ -103,9 +103,11 @@ void Service::say_on() {
   for (unsigned i = 0; i < kWordsPerTurn && has_words(); ++i) {
     if (!unsaid_) unsaid_ = next_word();
     if (!send(*unsaid_)) break;
-    const SensorToMonitor word = std::move(*unsaid_);
+    const bool begins = std::holds_alternative<SensorReady>(*unsaid_);
+    const bool ends = std::holds_alternative<HandedOver>(*unsaid_);
     unsaid_.reset();
-    said(word);
+    if (begins) serve();
+    if (ends) phase_ = Phase::silent;
   }
   const short events = has_words() ? POLLIN | POLLOUT : POLLIN;
   loop_.watch(
@@ -121,11 +123,6 @@ SensorToMonitor Service::next_word() {
   }
   if (auto evidence = sensor_->hand_over(Clock::now())) return std::move(*evidence);
   return HandedOver{};
-}
-
-void Service::said(const SensorToMonitor& word) {
-  if (std::holds_alternative<SensorReady>(word)) serve();
-  if (std::holds_alternative<HandedOver>(word)) phase_ = Phase::silent;
 }
 
 unsigned Service::see() {

@@ -61,7 +61,6 @@ class Service {
   // Announcing and handing over: message by message, as the channel has room.
   void say_on();
   [[nodiscard]] SensorToMonitor next_word();
-  void said(const SensorToMonitor& word);
   [[nodiscard]] bool has_words() const {
     return phase_ == Phase::announcing || phase_ == Phase::handing_over;
   }
