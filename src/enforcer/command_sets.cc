@@ -72,6 +72,12 @@ CommandEvents CommandSets::take() {
   return all;
 }
 
+void CommandSets::drop_waiting_routes() {
+  current_.drop_waiting_routes();
+  for (Retired& r : retired_)
+    r.commands.drop_waiting_routes();
+}
+
 void CommandSets::kill_all() {
   current_.kill_all();
   for (Retired& r : retired_)

@@ -38,6 +38,7 @@ class CommandSets {
   [[nodiscard]] std::optional<TimePoint> deadline() const;
   void expire(TimePoint now);
   [[nodiscard]] CommandEvents take();
+  void drop_waiting_routes();
   void kill_all();
   [[nodiscard]] std::size_t running() const;
 

@@ -418,6 +418,10 @@ CommandEvents Commands::take() {
   return std::exchange(events_, {});
 }
 
+void Commands::drop_waiting_routes() {
+  queue(Lane::firewall).clear();
+}
+
 void Commands::kill_all() {
   for (auto& waiting : queues_)
     waiting.clear();

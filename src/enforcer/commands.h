@@ -107,6 +107,8 @@ class Commands {
   // What happened since the last call: after start(), ended() and expire().
   [[nodiscard]] CommandEvents take();
 
+  // Firewall commands that have not begun are dropped: nobody is left who would know of their rules.
+  void drop_waiting_routes();
   // SIGKILL to every process group; what is queued is dropped. The pids are still to be reaped
   // (ended() takes them).
   void kill_all();

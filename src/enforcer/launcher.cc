@@ -418,6 +418,7 @@ void Launcher::finish() {
     kill_all();
     commands_.kill_all();
   }
+  commands_.drop_waiting_routes();
   bool patient = true;
   while (!children_.empty() || successor_ || !retired_.empty() || commands_.running() > 0) {
     const Time now = std::chrono::steady_clock::now();

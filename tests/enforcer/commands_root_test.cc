@@ -353,6 +353,22 @@ TEST_F(CommandsRoot, NothingIsLeftAfterAStop) {
   EXPECT_EQ(runner.commands.running(), 0U);
 }
 
+TEST_F(CommandsRoot, AtAStopTheRouteThatRunsEndsAndNoOtherBegins) {
+  const std::string log = directory_ + "/out";
+  const std::string gate = directory_ + "/gate";
+  ASSERT_EQ(mkfifo(gate.c_str(), 0600), 0);
+  Runner runner({.kill_route = "cat " + gate + "; echo $TARGET$ >> " + log});
+  const auto first = runner.start(CommandKind::kill_route, "192.0.2.1");
+  runner.start(CommandKind::kill_route, "192.0.2.2");
+  runner.commands.drop_waiting_routes();
+  UniqueFd open_gate(open(gate.c_str(), O_WRONLY | O_CLOEXEC));  // waits for cat
+  ASSERT_TRUE(open_gate);
+  open_gate.reset();
+  expect(runner.await(first), Verdict::ok, 0);
+  EXPECT_EQ(runner.commands.running(), 0U);
+  EXPECT_EQ(content("out"), "192.0.2.1\n");
+}
+
 TEST_F(CommandsRoot, ACommandDiesWithTheLauncher) {
   std::array<int, 2> told{};
   ASSERT_EQ(pipe2(told.data(), O_CLOEXEC), 0);
