@@ -134,7 +134,7 @@ void Enforcer::handle(const RunCommand& wanted) {
   if (wanted.command == Command::hosts_deny_remove) {  // gives back, and so costs nothing
     return run(wanted.id, LauncherCommand::hosts_deny_remove, wanted.source, wanted.cause);
   }
-  if (!budget_.spend(Clock::now())) return tell(Outcome{wanted.id, Verdict::over_budget, 0});
+  if (!additions_.spend(Clock::now())) return tell(Outcome{wanted.id, Verdict::over_budget, 0});
   switch (wanted.command) {
     case Command::external:  // tells somebody, and nobody is cut off by it
       return run(wanted.id, LauncherCommand::external, wanted.source, wanted.cause);

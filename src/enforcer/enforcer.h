@@ -140,6 +140,7 @@ class Enforcer {
   Phase phase_ = Phase::waiting;
   Backend backend_;
   TokenBucket budget_{kBansPerSecond, kBanBurst};
+  TokenBucket additions_{kBansPerSecond, kBanBurst};  // of their own: no ban waits for a line
   std::uint32_t restored_ = 0;
   std::optional<EventLoop::Timer> restore_deadline_;
 

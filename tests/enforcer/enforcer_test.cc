@@ -466,6 +466,17 @@ TEST_F(EnforcerTest, AFloodOfCommandsNeverFillsTheLaunchersLink) {
   EXPECT_EQ(asked(), LauncherOp::run);
 }
 
+TEST_F(EnforcerTest, NoBanWaitsForAFloodOfAdditions) {
+  start_serving(Backend::command);
+  for (std::uint64_t id = 1; id <= 1500; ++id) {
+    say(RunCommand{id, Command::hosts_deny_add, src("192.0.2.9"), kCause});
+    if (const auto request = requested()) command_ends(request->id, Verdict::ok);
+    drain();
+  }
+  say(Ban{2000, src("192.0.2.9"), seconds(60), kCause});
+  EXPECT_EQ(asked(), LauncherOp::run);
+}
+
 TEST_F(EnforcerTest, ReadyIsPassedOnOnce) {
   start_serving();
   say(Ready{});
