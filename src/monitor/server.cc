@@ -1,8 +1,10 @@
 #include "monitor/server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
@@ -327,6 +329,14 @@ void Server::write_after(Clock::duration pause) {
 // ---- what commands print ------------------------------------------------------------------------
 
 void Server::meet_output(const UniqueFd& pipe) {
+  // While we were busy, commands have ended: they make room, because one that still runs and lost
+  // its reader would die of it (SIGPIPE). A pipe holds 64 KiB, so that this ends.
+  const bool taken = std::ranges::all_of(outputs_, [](const auto& o) { return o.has_value(); });
+  for (std::size_t slot = 0; taken && slot < outputs_.size(); ++slot) {
+    pollfd waiting{.fd = output_place(slot), .events = POLLIN, .revents = 0};
+    for (int i = 0; i < 17 && outputs_.at(slot) && ::poll(&waiting, 1, 0) == 1; ++i)
+      read_output(slot);
+  }
   for (std::size_t slot = 0; slot < outputs_.size(); ++slot) {
     if (outputs_.at(slot)) continue;
     put_at(pipe.get(), output_place(slot));

@@ -102,6 +102,27 @@ class Hooks(Commands):
         daemon.await_line(r"said: \\x1b\[2Jtrick$")
         daemon.await_line(rf"External command run for host: {re.escape(self.scanner.v4)} using command: ")
 
+    def test_command_that_still_runs_keeps_its_reader_when_many_ended_while_the_monitor_was_busy(self):
+        """Else it would die of SIGPIPE, and its ban be told as failed though it holds."""
+        first, last = LAB_DIR / "first", LAB_DIR / "last"
+        for gate in (first, last):
+            os.mkfifo(gate)
+        script = LAB_DIR / "route.sh"
+        script.write_text("#!/bin/sh\ntouch /run/lab/route-$1\ncase $1 in\n10.77.0.100) cat /run/lab/first;;\n"
+                          "10.77.0.140) cat /run/lab/last; echo done;;\nesac\n")
+        script.chmod(0o755)
+        daemon = self.start(**{**ROUTE, "KILL_ROUTE": "/run/lab/route.sh $TARGET$"})
+        monitor = daemon.roles()["monitor"]
+        self.send(*(self.syn(23, source=f"10.77.0.{n}") for n in range(100, 141)))
+        daemon.await_line("scan from host: 10.77.0.140/")
+        os.kill(monitor, signal.SIGSTOP)
+        first.write_text("")
+        await_true(lambda: "10.77.0.140" in self.routes(), "the last command")
+        os.kill(monitor, signal.SIGCONT)
+        daemon.await_line(BY_COMMAND.format(re.escape("10.77.0.139")))
+        last.write_text("")
+        daemon.await_line(BY_COMMAND.format(re.escape("10.77.0.140")))
+
     def test_block_two_runs_its_command_and_bans_nobody(self):
         daemon = self.start(BLOCK_TCP="2", KILL_RUN_CMD="/usr/bin/touch /run/lab/ran-$TARGET$-$PORT$-$MODE$")
         self.send(self.syn(23))
