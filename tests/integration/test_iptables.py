@@ -46,6 +46,15 @@ class Sentences:
         self.await_command_ban(daemon, self.scanner.v4, flag="-A")
         await_true(lambda: not self.input_drops(), "the rule gone with its ban", 3 + DEADLINE)
 
+    def test_stop_in_a_storm_leaves_no_rule_that_the_next_run_does_not_know(self):
+        daemon = self.start(**GUIDE_FILES, **GUIDE_KILL_ROUTE)
+        self.send(*(self.syn(23, source=f"198.51.100.{n}") for n in range(1, 201)))
+        await_true(lambda: len(self.input_drops()) > 20, "the storm")
+        daemon.stop()
+        self.launch().await_ready()
+        await_true(lambda: set(self.input_drops()) == set(re.findall(r"^(\S+) - ", file_text(BLOCKED), re.M)),
+                   "one rule for each ban that is known")
+
     def test_failing_command_is_no_ban(self):
         daemon = self.start(**GUIDE_FILES, KILL_ROUTE="/sbin/iptables -I NOSUCHCHAIN -s $TARGET$ -j DROP")
         self.send(self.syn(23))
