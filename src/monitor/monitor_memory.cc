@@ -92,7 +92,8 @@ void Monitor::recall(Now now) {
     }
     if (!setup_.config.kill_hosts_deny.empty()) bans_.wrapped(source);
     if (again) continue;
-    if (!lift_where_protected(source, now)) adopted_ += 1;
+    const bool holds_on = !left || *left > std::chrono::seconds(0);
+    if (!lift_where_protected(source, now) && holds_on) adopted_ += 1;
   }
   setup_.remembered.clear();
   if (left_behind > 0) {
