@@ -153,11 +153,11 @@ void Bans::describe(const Source& source, const Address& address, const BanCause
   entry->second.since = since;
 }
 
-void Bans::lift(const Source& source) {
+void Bans::lift(const Source& source, Pardon why) {
   const auto entry = bans_.find(source);
   if (entry == bans_.end() || entry->second.state != State::enforced) return;
   set_state(entry->second, State::lifting);
-  entry->second.pardoned = true;
+  entry->second.pardon = why;
   lifts_.push_back(source);
 }
 

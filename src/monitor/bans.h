@@ -81,6 +81,9 @@ class Bans {
     count_
   };
 
+  // Why lift() was called.
+  enum class Pardon : std::uint8_t { none, ignored, shielded };
+
   struct Ban {
     State state = State::asked;
     Address address;  // the exact host whose probe led here; the prefix's address when adopted
@@ -94,7 +97,7 @@ class Bans {
     Verdict last_no = Verdict::ok;
     std::chrono::seconds back_off{0};
     unsigned undo_failures = 0;
-    bool pardoned = false;                          // lift() was called: it is not to hold any more
+    Pardon pardon = Pardon::none;                   // it is not to hold any more
     std::uint64_t id = 0;                           // of the request in flight; 0: none
     Clock::time_point due;                          // when expire() looks at it; max(): never
     std::optional<Clock::time_point> told_already;  // the last "already blocked" line
@@ -136,8 +139,8 @@ class Bans {
   void describe(const Source& source, const Address& address, const BanCause& cause,
                 std::time_t since);
 
-  // Ends an enforced ban.
-  void lift(const Source& source);
+  // Ends an enforced ban. It has ended when answer() says lifted.
+  void lift(const Source& source, Pardon why);
 
   void forget(const Source& source);
 

@@ -24,7 +24,7 @@ std::string blocked_line(const Source& source, std::time_t since) {
 std::string blocked_view(const Bans& bans) {
   std::vector<std::pair<std::time_t, Source>> held;
   bans.each_held([&](const Source& source, const Bans::Ban& ban) {
-    if (ban.pardoned && ban.state == Bans::State::lifting) return;
+    if (ban.pardon != Bans::Pardon::none && ban.state == Bans::State::lifting) return;
     held.emplace_back(ban.since, source);
   });
   std::sort(held.begin(), held.end());

@@ -200,6 +200,11 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
       blocked_changed(now);
       break;
     case Bans::Change::lifted:
+      log_limited(answer->source,
+                  answer->ban.pardon == Bans::Pardon::ignored
+                      ? lines_.lifted_as_ignored(answer->source)
+                      : lines_.lifted_as_protected(answer->source),
+                  now);
       ban_over(answer->source, false, answer->ban.wrapped, now);
       blocked_changed(now);
       break;
@@ -288,14 +293,13 @@ bool Monitor::lift_where_protected(const Source& source, Now now) {
   const Bans::Ban* ban = bans_.find(source);
   if (ban == nullptr || ban->state != Bans::State::enforced) return false;
   if (setup_.ignored.intersects(source.prefix(), now.wall)) {
-    log_limited(source, lines_.lifted_as_ignored(source), now);
+    bans_.lift(source, Bans::Pardon::ignored);
   } else if (setup_.local.own_inside(source.prefix()) ||
              setup_.local.next_hop_inside(source.prefix())) {
-    log_limited(source, lines_.lifted_as_protected(source), now);
+    bans_.lift(source, Bans::Pardon::shielded);
   } else {
     return false;
   }
-  bans_.lift(source);
   return true;
 }
 

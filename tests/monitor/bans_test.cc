@@ -363,7 +363,7 @@ TEST_F(BansTest, ATableMadeAgainTriesAtOnceWhatWaited) {
 TEST_F(BansTest, ALiftedBanIsUnbannedAndForgotten) {
   serve();
   bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s));
-  bans_.lift(host("198.51.100.7"));
+  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored);
   pump(at(0s));
   const Unban unban = std::get<Unban>(sent_.at(0));
   EXPECT_EQ(unban.source, host("198.51.100.7"));
@@ -374,7 +374,7 @@ TEST_F(BansTest, ALiftedBanIsUnbannedAndForgotten) {
 TEST_F(BansTest, ALiftThatFailsIsTriedAgain) {
   serve();
   bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s));
-  bans_.lift(host("198.51.100.7"));
+  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored);
   EXPECT_EQ(bans_.answer({send_one(at(0s)), Verdict::kernel_refused, 12}, at(0s))->change,
             Change::later);
   bans_.expire(at(1s));
@@ -615,7 +615,7 @@ TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpir
         if (roll(50) == 0) bans_.commands_changed(at(t));
         break;
       case 3:
-        bans_.lift(host(who));
+        bans_.lift(host(who), Bans::Pardon::ignored);
         break;
       default:
         if (!open.empty()) {

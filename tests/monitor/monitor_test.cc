@@ -195,10 +195,12 @@ TEST_F(Story, AnAdoptedBanThatIsIgnoredNowOrHoldsAGatewayIsLifted) {
   ASSERT_EQ(sent<Unban>().size(), 2U);
   EXPECT_EQ(sent<Unban>()[0].source, host("198.51.100.7"));
   EXPECT_EQ(sent<Unban>()[1].source, site("2001:db8:7::9"));
+  EXPECT_EQ(count("lifted"), 0U) << "nothing has said so yet";
   for (const Unban& unban : sent<Unban>())
     ASSERT_TRUE(hear(Outcome{unban.id, Verdict::ok, 0}));
   EXPECT_EQ(monitor_->status().enforced, 1U);
   EXPECT_EQ(count("lifted: IGNORE_FILE names it now"), 1U);
+  EXPECT_EQ(count("lifted: it holds this host or one of its next hops"), 1U);
 }
 
 TEST_F(Story, ALostTableIsToldOnceAndGetsItsBansBack) {
