@@ -37,7 +37,9 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::refused_before:
     case Reason::over_budget:
       // Nothing new to say but the scan itself: 1.2's "already blocked" would not be true.
-      if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
+      if (!budget_.is_news(source, detection.kind, now)) break;
+      tell_event(detection, now);
+      tell_fate(detection, Fate::pending, {}, now);
       break;
     case Reason::not_unicast:
     case Reason::own_address:
@@ -99,9 +101,13 @@ void Monitor::already_banned(const Detection& detection, Now now) {
   const Source& source = detection.source;
   const auto* known = bans_.covering(detection.address);
   hooks_.seen(known->first, now);
-  if (budget_.is_news(source, detection.kind, now)) tell_event(detection, now);
+  const bool news = budget_.is_news(source, detection.kind, now);
+  if (news) tell_event(detection, now);
   const auto& told = known->second.told_already;
-  if (told && now.steady < *told + kTellAlreadyEvery) return;
+  if (told && now.steady < *told + kTellAlreadyEvery) {
+    if (news) tell_fate(detection, Fate::blocked, {}, now);  // 2.x's one line about an event
+    return;
+  }
   bans_.told_already(known->first, now);
   tell_fate(detection, Fate::already_blocked, {}, now);
 }

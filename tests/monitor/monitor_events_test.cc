@@ -39,6 +39,29 @@ TEST_F(Story, ObserveModeTellsWhatItWouldDoOnceAMinutePerKindOfScan) {
   EXPECT_EQ(counter("decision_observe"), 59U);
 }
 
+TEST_F(Story, TheFormatOf2xTellsAScanAlsoWhereNothingNewComesOfIt) {
+  config_.log_format = LogFormat::v2;
+  serve();
+  detect(probe("198.51.100.7"));
+  wait(61s);
+  effects_.lines.clear();
+  detect(probe("198.51.100.7"));  // its ban is still asked for
+  ASSERT_EQ(lines().size(), 1U);
+  EXPECT_EQ(count("Scan from: [198.51.100.7] "), 1U);
+  EXPECT_EQ(count("triggered: [true] noblock: [false] blocked: [false]"), 1U);
+
+  answer(Verdict::ok);
+  wait(61s);
+  detect(probe("198.51.100.7"));
+  effects_.lines.clear();
+  Detection fin = probe("198.51.100.7");
+  fin.kind = ScanKind::fin;
+  detect(fin);  // "already blocked" was said within this minute
+  ASSERT_EQ(lines().size(), 1U);
+  EXPECT_EQ(count("type: [TCP FIN scan]"), 1U);
+  EXPECT_EQ(count("noblock: [false] blocked: [true]"), 1U);
+}
+
 TEST_F(Story, AGatewayIsNotBannedAndTheReasonIsTold) {
   known_.next_hop("192.0.2.254");
   serve();
