@@ -311,12 +311,15 @@ std::string mode_words(const std::vector<ConfigOverride>& overrides) {
 std::string both_together(const std::vector<ConfigOverride>& running,
                           const std::vector<ConfigOverride>& wanted) {
   std::vector<ConfigOverride> both;
+  unsigned of_running = 0;
   for (const std::string_view key : {"TCP_MODE", "UDP_MODE"}) {
     const std::string_view one = value_of(running, key);
     const std::string_view other = value_of(wanted, key);
     if (one.empty() == other.empty()) return {};
+    if (!one.empty()) of_running += 1;
     both.push_back({std::string(key), std::string(one.empty() ? other : one)});
   }
+  if (of_running != 1) return {};  // one of them has both words, and the other none
   return "portsentry " + mode_words(both);
 }
 

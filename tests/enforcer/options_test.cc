@@ -148,6 +148,7 @@ TEST(Options, TwoProtocolsOfTwoDaemonsAreOneCommand) {
   EXPECT_EQ(both_together(overrides({"-audp"}), overrides({"-stcp"})), "portsentry -stcp -audp");
   EXPECT_EQ(both_together(overrides({"-tcp"}), overrides({"-stcp"})), "") << "both want TCP";
   EXPECT_EQ(both_together(overrides({"-tcp", "-udp"}), overrides({"-udp"})), "");
+  EXPECT_EQ(both_together(overrides({"-tcp", "-udp"}), {}), "") << "it runs already";
   EXPECT_EQ(both_together({}, overrides({"-udp"})), "") << "the running one's file decides";
 }
 
