@@ -74,7 +74,8 @@ class Effects {
   virtual void forget(const Source& source) = 0;
   virtual void all_restored() = 0;  // what a boot of the machine undid is done again
   // The process is to end with `status`, after this event.
-  virtual void end(int status) = 0;
+  // `why` is in the log; whoever waits for a start in the background reads no log.
+  virtual void end(int status, std::string_view why) = 0;
 
   struct Losses {
     std::uint64_t log_lines = 0;

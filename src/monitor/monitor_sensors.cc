@@ -163,7 +163,7 @@ bool Monitor::hear(const SensorReady&, SensorRole role, Now now) {
   if (!watching) {
     say(lines_.error("nothing is left to watch"));
     say(lines_.shutting_down());
-    effects_.end(kExitRuntime);
+    effects_.end(kExitRuntime, "nothing is left to watch: no port could be listened on");
     return true;
   }
   if (announced_) {

@@ -406,6 +406,11 @@ std::optional<std::string> Server::offered(ReloadedFile which) {
   return std::move(*text);
 }
 
+void Server::end(int status, std::string_view why) {
+  if (!standing_.foreground) complain(why);
+  loop_.stop(status);
+}
+
 void Server::adopt_file(ReloadedFile which, bool configured) {
   const auto found = offered_.find(which);
   if (found == offered_.end()) return;

@@ -60,7 +60,7 @@ class Server final : public Effects {
   void remember(const StoredBan& ban) override;
   void forget(const Source& source) override;
   void all_restored() override;
-  void end(int status) override { loop_.stop(status); }
+  void end(int status, std::string_view why) override;
   [[nodiscard]] Losses losses() const override;
 
  private:

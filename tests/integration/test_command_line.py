@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from lab import BIN, CONF, DEADLINE, LabTest, await_true, is_alive
+from lab import BIN, CONF, DEADLINE, LIVE_PORT, LabTest, await_true, is_alive
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
@@ -69,6 +69,12 @@ class Typed(LabTest):
         for pid in self.launchers():
             os.kill(pid, signal.SIGTERM)
         await_true(lambda: not self.family(), "every process gone")
+
+    def test_a_start_that_finds_nothing_to_watch_says_so_at_the_terminal(self):
+        self.configure(TCP_PORTS=str(LIVE_PORT), UDP_PORTS="")
+        status, shown = self.typed("-tcp")
+        self.assertEqual(status, 1, shown)
+        self.assertRegex(shown, r"portsentry-monitor: nothing is left to watch: no port could be listened on\n")
 
     def test_a_classic_word_returns_when_the_daemon_is_ready(self):
         self.configure(SCAN_TRIGGER="2")

@@ -54,7 +54,7 @@ class FakeEffects final : public Effects {
   void log_by(const Config& config) override { log_tag = config.log_tag; }
   void promote_successor() override { promoted += 1; }
   void drop_successor() override { dropped += 1; }
-  void end(int status) override { ended = status; }
+  void end(int status, std::string_view) override { ended = status; }
   [[nodiscard]] Losses losses() const override { return {.log_lines = 3}; }
 
   bool full = false;
