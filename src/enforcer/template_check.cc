@@ -56,12 +56,6 @@ class Report {
   std::vector<KeyedNote> notes_;
 };
 
-bool is_route(const Template& command) {
-  const std::string program = command.program();
-  const std::string_view name = std::string_view(program).substr(program.rfind('/') + 1);
-  return name == "route" || (name == "ip" && command.text().find("route") != std::string::npos);
-}
-
 void describe_kill_route(Report& report, const TemplateKeys& keys) {
   constexpr std::string_view kKey = "KILL_ROUTE";
   const auto command = report.command(kKey, keys.kill_route);
@@ -71,10 +65,6 @@ void describe_kill_route(Report& report, const TemplateKeys& keys) {
   if (command->needs_probe())
     report.add(kKey, Kind::warning,
                "uses $PORT$ or $MODE$: such a ban cannot be put back after a restart");
-  if (is_route(*command))
-    report.add(kKey, Kind::warning,
-               "a route stops our answers only: what the host sends still arrives, and a forged "
-               "probe cuts this machine off from whoever it names");
   if (!keys.kill_route_remove.empty()) return;
   if (const auto back = undo(*command))
     report.add(kKey, Kind::note, "undone by: " + back->text());
