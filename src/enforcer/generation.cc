@@ -167,6 +167,7 @@ class Reader {
                    .external_command = c.external_command,
                    .kill_hosts_deny = c.kill_hosts_deny};
     g_.backend = backend_of(c);
+    std::string unusable;
     if (g_.backend == Backend::command) {
       const std::string fault = route_fault(c.kill_route);
       if (fault.empty()) {
@@ -175,15 +176,19 @@ class Reader {
       } else if (c.firewall == Firewall::automatic) {
         // A ban by other means is worth more than none; and the one who moved a program wants to
         // know.
-        out_.warnings.push_back("KILL_ROUTE cannot be used: " + fault +
-                                ": nftables bans in its place");
+        unusable = "KILL_ROUTE cannot be used: " + fault + ": ";
+        out_.warnings.push_back(unusable + "nftables bans in its place");
         g_.backend = Backend::nftables;
       } else {
         return problem(ReloadProblem::firewall, {"KILL_ROUTE cannot be used: " + fault, ENOENT});
       }
     }
     if (g_.backend != Backend::nftables) return true;
-    return take(open_binary(role(RoleId::nft)), g_.nft, ReloadProblem::firewall);
+    auto nft = open_binary(role(RoleId::nft));
+    if (!nft)
+      return problem(ReloadProblem::firewall, {unusable + nft.error().what, nft.error().code});
+    g_.nft = std::move(*nft);
+    return true;
   }
 
   static std::string route_fault(const std::string& text) {

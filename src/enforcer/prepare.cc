@@ -222,6 +222,12 @@ int check(const Options& options) {
   warn_of_owner(config_path);
   bool good = reading.passes_check();
   good = check_commands(reading.config, config_path) && good;
+  if (reading.ok() && backend_of(reading.config) == Backend::nftables) {
+    if (const auto nft = open_binary(role(RoleId::nft)); !nft) {
+      complain(config_path + ": error: " + nft.error().what);
+      good = false;
+    }
+  }
   // Of this user, and so not always that of the daemon; but whoever asks wants to know.
   if (const std::string why = too_many_ports(watch_orders(reading.config), descriptor_limit());
       !why.empty()) {

@@ -169,8 +169,8 @@ class RefusedStart(LabTest):
         self.configure()
         self.refused(PRIVILEGE, r"root", wrapper=NOBODY)
 
-    def refused_with_another_nft(self, other, status, reason):
-        self.configure()
+    def refused_with_another_nft(self, other, status, reason, checked=OK, **changes):
+        self.configure(**changes)
         path = os.path.realpath(shutil.which("nft"))
         before = self.lab.tables()
         real = pathlib.Path("/run/lab/nft")
@@ -179,13 +179,21 @@ class RefusedStart(LabTest):
         daemon = self.launch()
         self.assertEqual(daemon.await_exit(), status, daemon.transcript())
         self.assertEqual(len(daemon.matching(reason)), 1, daemon.transcript())
+        done = self.guard.run([*NOBODY, BIN / "portsentryd", "-t"], check=False)
+        self.assertEqual(done.returncode, checked, done.stdout)
         bind(real, path)
         self.assertEqual(self.lab.tables(), before)
         self.assertFalse(CONTROL.exists())
 
     def test_nft_missing(self):
         write_root_file(pathlib.Path("/run/lab/not-nft"), "")
-        self.refused_with_another_nft("/run/lab/not-nft", CONFIGURATION, r"nft is not installed")
+        self.refused_with_another_nft("/run/lab/not-nft", CONFIGURATION, r"nft is not installed", CONFIGURATION)
+
+    def test_nft_missing_where_it_was_to_stand_in_for_a_command(self):
+        write_root_file(pathlib.Path("/run/lab/not-nft"), "")
+        self.refused_with_another_nft("/run/lab/not-nft", CONFIGURATION,
+                                      r"KILL_ROUTE cannot be used: .*/usr/bin/gone.*: nft is not installed",
+                                      CONFIGURATION, KILL_ROUTE="/usr/bin/gone $TARGET$")
 
     def test_nft_that_fails(self):
         self.refused_with_another_nft(shutil.which("false"), RUNTIME, r"nft could not make the table inet portsentry")
