@@ -207,7 +207,8 @@ enum class ReloadProblem : std::uint8_t {
 };
 struct ReloadFailed {
   ReloadProblem problem;
-  std::int32_t error;  // 0 where there is none
+  std::int32_t error;            // 0 where there is none
+  std::uint32_t generation = 0;  // whose acceptance or commit failed; 0: nothing was offered
 };
 
 // The resolver was started (RESOLVE_HOST="1"); the monitor's end of channel R comes with it.

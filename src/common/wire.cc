@@ -408,6 +408,7 @@ std::vector<std::byte> encode(const EnforcerToMonitor& message) {
             auto* failed = out.mutable_reload_failed();
             failed->set_problem(static_cast<std::uint32_t>(m.problem));
             failed->set_error(static_cast<std::uint32_t>(m.error));
+            failed->set_generation(m.generation);
           },
           [&](const ResolverChannel&) { out.mutable_resolver_channel(); },
           [&](const ResolverLost&) { out.mutable_resolver_lost(); },
@@ -474,7 +475,7 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
         return std::nullopt;
       }
       return ReloadFailed{static_cast<ReloadProblem>(m.problem()),
-                          static_cast<std::int32_t>(m.error())};
+                          static_cast<std::int32_t>(m.error()), m.generation()};
     }
     case pb::FromEnforcer::kResolverChannel:
       return ResolverChannel{};

@@ -253,7 +253,9 @@ void Enforcer::reload_failed(const LauncherEvent& event) {
     reload_over();
     successor_gone();
   }
-  tell(ReloadFailed{.problem = static_cast<ReloadProblem>(event.which), .error = event.code});
+  tell(ReloadFailed{.problem = static_cast<ReloadProblem>(event.which),
+                    .error = event.code,
+                    .generation = event.generation});
 }
 
 void Enforcer::reload_committed(const LauncherEvent& event) {

@@ -123,7 +123,7 @@ bool Monitor::on(const ReloadFailed& failed, Now now) {
     return true;
   }
   effects_.drop_offer();
-  if (before_) {  // root did not follow us: back to where it is
+  if (before_ && failed.generation == generation_) {  // root did not follow: back to where it is
     use(*std::exchange(before_, std::nullopt));
     before_until_.reset();
   }

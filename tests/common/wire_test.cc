@@ -111,7 +111,7 @@ TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
            TableCreated{Backend::none, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
            AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
            Lifted{src("fd00::1")}, Outcome{2, Verdict::no_command, 0}, ReloadOffer{2, true},
-           ReloadFailed{ReloadProblem::other, EPERM}, ResolverLost{}}) {
+           ReloadFailed{ReloadProblem::other, EPERM, 7}, ResolverLost{}}) {
     round_trip(m, decode_enforcer_to_monitor);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{

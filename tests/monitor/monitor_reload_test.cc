@@ -237,12 +237,22 @@ TEST_F(ReloadStory, WhatRootCouldNotPrepareIsTold) {
 TEST_F(ReloadStory, ARootThatDidNotFollowACommitIsGoneBackTo) {
   serve();
   ASSERT_TRUE(offer(kConf, "198.51.100.7\n"));
-  ASSERT_TRUE(hear(ReloadFailed{ReloadProblem::other, 0}));
+  ASSERT_TRUE(hear(ReloadFailed{ReloadProblem::other, 0, 2}));
   EXPECT_EQ(count("it could not be prepared; generation 1 stays"), 1U);
   detect(probe("198.51.100.7"));
   EXPECT_EQ(sent<Ban>().size(), 1U);
   ASSERT_TRUE(offer(kConf, "", false, 3));
   EXPECT_EQ(counter("generation"), 3U);
+}
+
+TEST_F(ReloadStory, AFileThatCannotBeReadSoonAfterACommitTakesNothingBack) {
+  serve();
+  ASSERT_TRUE(offer(kConf, "198.51.100.7\n"));
+  ASSERT_TRUE(hear(ReloadFailed{ReloadProblem::ignore_file, ENOENT}));
+  EXPECT_EQ(count("IGNORE_FILE cannot be read: No such file or directory; generation 2 stays"), 1U);
+  EXPECT_EQ(counter("generation"), 2U);
+  detect(probe("198.51.100.7"));
+  EXPECT_TRUE(sent<Ban>().empty());
 }
 
 TEST_F(ReloadStory, AnotherBackendTakesOverWhatHeldAndSaysSo) {
