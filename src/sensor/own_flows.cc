@@ -7,7 +7,22 @@ namespace portsentry::sensor {
 
 static_assert(std::has_single_bit(OwnFlows::kBuckets));
 
-OwnFlows::OwnFlows(const HashKey& seed) : seed_(seed), buckets_(kBuckets) {}
+namespace {
+
+constexpr std::uint16_t kFirstUnprivileged = 1024;
+constexpr std::uint16_t kFirstOfOurQuestions = 32768;
+constexpr std::uint16_t kLastOfOurQuestions = 60999;
+
+bool looks_like_an_answer(const Segment& incoming) {
+  return incoming.source_port < kFirstUnprivileged &&
+         incoming.target_port >= kFirstOfOurQuestions &&
+         incoming.target_port <= kLastOfOurQuestions;
+}
+
+}  // namespace
+
+OwnFlows::OwnFlows(const HashKey& seed, Clock::time_point born)
+    : seed_(seed), born_(born), buckets_(kBuckets) {}
 
 std::uint64_t OwnFlows::hash_of(const Address& local, std::uint16_t local_port, const Address& peer,
                                 std::uint16_t peer_port) const {
@@ -33,6 +48,7 @@ void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
 }
 
 bool OwnFlows::answers(const Segment& incoming, Clock::time_point now) const {
+  if (now - born_ <= kLifetime && looks_like_an_answer(incoming)) return true;
   const std::uint64_t hash =
       hash_of(incoming.target, incoming.target_port, incoming.source, incoming.source_port);
   const Bucket& bucket = buckets_[hash % kBuckets];

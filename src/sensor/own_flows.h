@@ -5,7 +5,13 @@
 // keyed hash of the flow instead of the flow: a forged answer that matches by chance has odds of
 // four in 2^64.
 //
-// What an attacker gains: whoever can make this host send (a query to a DNS server here) is
+// What a sensor before this one saw being sent (a reload, a sensor that died) nobody tells us. So for
+// its first minute this takes a datagram from a privileged port to one that Linux picks for its own
+// questions (32768..60999, ip_local_port_range) for an answer: a name server must not be banned
+// because we were just started.
+//
+// What an attacker gains: for that minute, UDP probes of such ports from such ports are not seen.
+// And whoever can make this host send (a query to a DNS server here) is
 // expected to "answer", but only from that address and port to that local port, where a service is
 // anyway. Whoever makes this host send very many datagrams pushes older flows out; then a late
 // answer may be counted as one hit of its sender, as without this table. Which flows go, the key
@@ -30,12 +36,14 @@ class OwnFlows {
   static constexpr std::size_t kPlaces = 4;      // per bucket
   static constexpr std::size_t kBuckets = 4096;  // a power of two; 16384 flows, 384 KiB
 
-  explicit OwnFlows(const HashKey& seed);
+  // `born`: when this sensor began to look.
+  explicit OwnFlows(const HashKey& seed, Clock::time_point born = {});
 
   // This host sent `outgoing` (its source is ours).
   void sent(const Segment& outgoing, Clock::time_point now);
 
-  // `incoming` comes from where we sent a datagram at most kLifetime ago, to where we sent it from.
+  // `incoming` comes from where we sent a datagram at most kLifetime ago, to where we sent it from;
+  // or may do so, for all that a sensor which was born so recently can know.
   [[nodiscard]] bool answers(const Segment& incoming, Clock::time_point now) const;
 
  private:
@@ -50,6 +58,7 @@ class OwnFlows {
                                       const Address& peer, std::uint16_t peer_port) const;
 
   HashKey seed_;
+  Clock::time_point born_;
   std::vector<Bucket> buckets_;
 };
 

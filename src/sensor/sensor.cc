@@ -25,13 +25,14 @@ std::optional<ScanKind> kind_of(const Segment& packet) {
 
 }  // namespace
 
-Sensor::Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges)
+Sensor::Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges,
+               Clock::time_point born)
     : ports_(ports),
       interfaces_(config.interfaces),
       local_check_(config.local_check),
       service_check_(config.service_check),
       edges_(std::move(edges)),
-      own_flows_(seed),
+      own_flows_(seed, born),
       tracker_({.trigger = config.scan_trigger,
                 .window = config.scan_window,
                 .max_sources = config.max_sources,

@@ -74,7 +74,8 @@ void Service::configure(const SensorConfig& config) {
           .ask = [this](const Segment& packet,
                         std::uint32_t interface) { return means_.lookup.ask(packet, interface); },
           .report = [this](const Detection& detection) { return send(detection); },
-      });
+      },
+      Clock::now());
   phase_ = Phase::announcing;
   say_on();
 }

@@ -48,6 +48,20 @@ TEST(OwnFlows, NothingIsAnAnswerBeforeAnythingWasSent) {
   EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5000), Clock::time_point{}));
 }
 
+// A resolver whose answer comes just after a reload.
+TEST(OwnFlows, ForItsFirstMinuteWhatLooksLikeAnAnswerIsTakenForOne) {
+  const OwnFlows flows({1, 2}, kStart);
+  const auto late = [&](std::uint16_t from, std::uint16_t to, Clock::duration after) {
+    return flows.answers(datagram(kResolver, from, kHere, to), kStart + after);
+  };
+  EXPECT_TRUE(late(53, 32768, 0s));
+  EXPECT_TRUE(late(123, 60999, 60s));
+  EXPECT_FALSE(late(53, 40000, 60s + 1ns)) << "by then it knows what was sent";
+  EXPECT_FALSE(late(1024, 40000, 1s)) << "anybody may send from there";
+  EXPECT_FALSE(late(53, 32767, 1s)) << "no question of ours comes from there";
+  EXPECT_FALSE(late(53, 61000, 1s));
+}
+
 TEST(OwnFlows, AfterAFloodTheNewestFlowsAreStillKnown) {
   OwnFlows flows({1, 2});
   for (std::uint32_t i = 0; i < 200'000; ++i) {
