@@ -110,6 +110,26 @@ void Bans::ask(const Source& source, const Address& address, const BanCause& cau
   }
 }
 
+void Bans::hold(const Source& source, Now now) {
+  const auto entry = bans_.find(source);
+  if (entry == bans_.end() || entry->second.state != State::asked || entry->second.id != 0) return;
+  Ban& ban = entry->second;
+  set_state(ban, State::waiting);
+  ban.held_back = true;
+  ban.until += kLongestHold;  // it is not to be over before it began
+  set_due(source, ban, now.steady + kLongestHold);
+}
+
+void Bans::release(const Source& source, std::chrono::seconds duration, Now now) {
+  const auto entry = bans_.find(source);
+  if (entry == bans_.end() || !std::exchange(entry->second.held_back, false)) return;
+  Ban& ban = entry->second;
+  set_state(ban, State::asked);
+  ban.until = now.steady + duration;
+  set_due(source, ban, ban.until);
+  asks_.push_front(source);
+}
+
 bool Bans::adopt(const Source& source, std::chrono::seconds left, std::chrono::seconds block_time,
                  Now now) {
   if (bans_.contains(source) || bans_.size() >= kMaxBans) return false;
@@ -207,7 +227,7 @@ std::size_t Bans::table_created(Backend backend, bool again, Now now) {
         put_back += 1;
         break;
       case State::waiting:
-        set_due(source, ban, now.steady);
+        if (!ban.held_back) set_due(source, ban, now.steady);
         break;
       case State::asked:    // its answer is still to come
       case State::lifting:  // the answer to Unban is ok whether or not the source was there
@@ -397,7 +417,8 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
     } else if (ban.until <= now.steady || ban.state == State::refused) {
       ended.push_back({source, holds(ban), ban.wrapped});
       erase(entry);
-    } else {  // a try whose back-off is over
+    } else {  // a try whose back-off is over, or who was held back for long enough
+      ban.held_back = false;
       set_state(ban, State::asked);
       set_due(source, ban, ban.until);
       asks_.push_back(source);

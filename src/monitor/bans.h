@@ -68,6 +68,8 @@ class Bans {
   static constexpr std::chrono::seconds kRestorePatience{30};
   static constexpr std::chrono::seconds kFirstBackOff{1};
   static constexpr std::chrono::seconds kLastBackOff{60};
+  // A command that was asked for before a ban: its own ten seconds, and a moment in the queue.
+  static constexpr std::chrono::seconds kLongestHold{15};
   static constexpr std::chrono::seconds kRefusalStands{60};  // routes and addresses may change
 
   enum class State : std::uint8_t {
@@ -91,6 +93,7 @@ class Bans {
     Clock::time_point until;  // max(): without expiry
     std::time_t since = 0;    // wall clock, for people
     bool recorded = false;    // told to people and written to the history
+    bool held_back = false;   // hold() was called, and neither release() nor time ended that yet
     bool wrapped = false;     // the line of hosts.deny was asked for; to be taken back at the end
     Backend by = Backend::none;       // who holds it; none: nobody has confirmed it
     Backend sent_to = Backend::none;  // who was asked last
@@ -116,6 +119,11 @@ class Bans {
   // A new ban, from now for `duration`. The source must not be known, and the table not full.
   void ask(const Source& source, const Address& address, const BanCause& cause,
            std::chrono::seconds duration, Now now, Urgency urgency = Urgency::usual);
+
+  // A ban that was just asked for is not handed out before release(), or before kLongestHold is
+  // over. release() means nothing for any other; its `duration` runs from `now`.
+  void hold(const Source& source, Now now);
+  void release(const Source& source, std::chrono::seconds duration, Now now);
 
   // A ban of an earlier run that the kernel still holds; `remaining` 0: without expiry.
   // `block_time` dates it for people, as well as it can be known. False: known already, or no room

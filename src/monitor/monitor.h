@@ -185,7 +185,7 @@ class Monitor {
   void tell_refusal(const Detection& detection, std::string_view reason, Now now);
 
   // Commands.
-  void run(Command command, const Source& source, const BanCause& cause, Now now);
+  bool run(Command command, const Source& source, const BanCause& cause, Now now);
   void first_answer(const Bans::Answer& answer, Now now);
   bool on_run_outcome(const Outcome& outcome, Now now);
   bool on_wrappers_outcome(const Outcome& outcome, Now now);

@@ -6,18 +6,19 @@
 namespace portsentry::monitor {
 
 // A command that is not configured is not asked for; root judges it by its own reading again.
-void Monitor::run(Command command, const Source& source, const BanCause& cause, Now now) {
+// True: it was asked for, and its Outcome will come.
+bool Monitor::run(Command command, const Source& source, const BanCause& cause, Now now) {
   const bool external = command == Command::external;
   const Config& config = setup_.config;
-  if ((external ? config.external_command : config.kill_run_cmd).empty()) return;
+  if ((external ? config.external_command : config.kill_run_cmd).empty()) return false;
   const auto kind = external ? Hooks::Kind::external : Hooks::Kind::run_cmd;
   switch (hooks_.may_run(kind, source, now)) {
     case Hooks::Answer::same_scan:
       tally_.commands_same_scan += 1;
-      return;
+      return false;
     case Hooks::Answer::over_budget:
       tally_.commands_over_budget += 1;
-      return;
+      return false;
     case Hooks::Answer::run:
       break;
   }
@@ -26,6 +27,7 @@ void Monitor::run(Command command, const Source& source, const BanCause& cause, 
                         external ? words::external_command(config, source, cause)
                                  : words::kill_run_cmd(config, source, cause)});
   owe(RunCommand{id, command, source, cause}, now);
+  return true;
 }
 
 // The firewall has answered for the first time: what else the configuration wants for a source that
@@ -56,6 +58,8 @@ bool Monitor::on_run_outcome(const Outcome& outcome, Now now) {
   const auto found = runs_.find(outcome.id);
   const Run run = found->second;
   runs_.erase(found);
+  // With KILL_RUN_CMD_FIRST, a ban waits for this, however it ended.
+  if (run.command == Command::run_cmd) bans_.release(run.source, setup_.config.block_time, now);
   if (outcome.verdict == Verdict::ok) {
     tally_.commands_ok += 1;
     log_limited(run.source, lines_.external_run(run.source, run.text), now);

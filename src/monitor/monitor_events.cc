@@ -78,13 +78,15 @@ void Monitor::detected(const Detection& detection, Now now) {
 }
 
 // The ban is on its way before anything is written, and before any other command: the scanner does
-// not wait for our disk. Only KILL_RUN_CMD_FIRST asks for its command before.
+// not wait for our disk. Only with KILL_RUN_CMD_FIRST it waits until that command has ended.
 void Monitor::ban(const Detection& detection, const Decision& decision, Now now) {
   const BanCause cause{detection.protocol, detection.port};
   const Source& target = decision.target;
-  if (setup_.config.kill_run_cmd_first) run(Command::run_cmd, target, cause, now);
+  const bool after_command =
+      setup_.config.kill_run_cmd_first && run(Command::run_cmd, target, cause, now);
   bans_.ask(target, detection.address, cause, setup_.config.block_time, now,
             urgency(detection, setup_.config));
+  if (after_command) bans_.hold(target, now);
   asked_for_.insert_or_assign(target, detection);
   pump(now);
   budget_.is_news(detection.source, detection.kind, now);  // told here; not again when it is banned

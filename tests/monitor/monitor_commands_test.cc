@@ -154,19 +154,46 @@ TEST_F(CommandStory, BlockTwoRunsKillRunCmdAndRecordsNoBan) {
   EXPECT_EQ(runs(Command::run_cmd).size(), 2U) << "a new scan";
 }
 
-TEST_F(CommandStory, KillRunCmdRunsWhenTheFirewallHasAnsweredOrBeforeItIsAskedIfSoConfigured) {
-  for (const bool first : {false, true}) {
+TEST_F(CommandStory, KillRunCmdRunsWhenTheFirewallHasAnswered) {
+  config_.kill_run_cmd = "/usr/bin/act $TARGET$";
+  serve();
+  detect(probe("198.51.100.7"));
+  EXPECT_EQ(sent<Ban>().size(), 1U);
+  EXPECT_TRUE(runs(Command::run_cmd).empty());
+  answer(Verdict::ok);
+  EXPECT_EQ(runs(Command::run_cmd).size(), 1U);
+}
+
+TEST_F(CommandStory, KillRunCmdFirstHasEndedBeforeTheFirewallIsAsked) {
+  for (const Verdict verdict : {Verdict::ok, Verdict::command_failed, Verdict::over_budget}) {
     effects_.sent.clear();
     config_.kill_run_cmd = "/usr/bin/act $TARGET$";
-    config_.kill_run_cmd_first = first;
+    config_.kill_run_cmd_first = true;
     serve();
     detect(probe("198.51.100.7"));
-    EXPECT_EQ(effects_.sent.size(), first ? 2U : 1U);
-    EXPECT_EQ(std::holds_alternative<RunCommand>(effects_.sent[0]), first);
+    detect(probe("198.51.100.7"));
+    wait(5s);
+    EXPECT_TRUE(sent<Ban>().empty());
+    finish(runs(Command::run_cmd).at(0), verdict, 0);
+    ASSERT_EQ(sent<Ban>().size(), 1U);
+    EXPECT_EQ(sent<Ban>().at(0).duration, config_.block_time);
     answer(Verdict::ok);
-    EXPECT_EQ(effects_.sent.size(), 2U);
     EXPECT_EQ(runs(Command::run_cmd).size(), 1U);
   }
+}
+
+TEST_F(CommandStory, ABanDoesNotWaitLongForKillRunCmdFirstNorWhereItDoesNotRun) {
+  config_.kill_run_cmd = "/usr/bin/act $TARGET$";
+  config_.kill_run_cmd_first = true;
+  config_.block_time = 2s;
+  serve();
+  detect(probe("198.51.100.7"));
+  wait(15s);
+  EXPECT_EQ(sent<Ban>().size(), 1U);
+  for (unsigned i = 0; i < 20; ++i)
+    detect(probe("203.0.113." + std::to_string(i)));
+  EXPECT_EQ(runs(Command::run_cmd).size(), 10U);
+  EXPECT_EQ(sent<Ban>().size(), 12U) << "the ten over the budget, at least";
 }
 
 TEST_F(CommandStory, ASourceThatTheGuardRefusesGetsNoCommandAndNoLine) {
