@@ -4,7 +4,7 @@ import os
 import re
 import signal
 
-from lab import DEADLINE, LAB_DIR, STATE, LabTest, await_true
+from lab import DEADLINE, LAB_DIR, STATE, LabTest, await_true, is_alive
 
 ROUTE = {"KILL_ROUTE": "/usr/bin/touch /run/lab/route-$TARGET$", "KILL_ROUTE_REMOVE": "/bin/rm /run/lab/route-$TARGET$"}
 # Like iptables: adding twice is two rules, removing takes one, or fails.
@@ -131,6 +131,73 @@ class Hooks(Commands):
         self.assertEqual(daemon.matching("[Bb]locked"), [])
         self.assertEqual(self.lab.banned(), set())
         self.assert_reachable(4)
+
+    def test_each_value_of_block_runs_what_it_should_for_its_own_protocol(self):
+        """0: EXTERNAL_COMMAND alone. 1: the ban, and both commands. 2: both commands, and no ban."""
+        ran = {"0": {"external"}, "1": {"external", "run"}, "2": {"external", "run"}}
+        kinds = {"TCP": ("stcp", self.syn, 23), "UDP": ("sudp", self.datagram, 69)}
+        for number, (tcp, udp) in enumerate((("0", "2"), ("1", "0"), ("2", "1")), 1):
+            daemon = self.start(BLOCK_TCP=tcp, BLOCK_UDP=udp,
+                                EXTERNAL_COMMAND="/usr/bin/touch /run/lab/ran-external-$TARGET$-$MODE$",
+                                KILL_RUN_CMD="/usr/bin/touch /run/lab/ran-run-$TARGET$-$MODE$")
+            wanted = set()
+            for protocol, block in (("TCP", tcp), ("UDP", udp)):
+                mode, probe, port = kinds[protocol]
+                source = f"10.77.{'1' if protocol == 'UDP' else '2'}.{number}"
+                wanted |= {f"ran-{what}-{source}-{mode}" for what in ran[block]}
+                self.send(probe(port, source=source))
+                daemon.await_line(rf"External command run for host: {re.escape(source)} ")
+                if block == "1":
+                    self.await_ban(daemon, source)
+                self.assertEqual(source in self.lab.banned(), block == "1")
+                self.assertEqual(f"Host: {source}/" in (STATE / "portsentry.history").read_text(), block == "1")
+            mine = re.compile(rf"ran-.*-10\.77\.[12]\.{number}-")
+            await_true(lambda mine=mine, wanted=wanted: {path.name for path in LAB_DIR.glob("ran-*")
+                                                         if mine.match(path.name)} == wanted, f"{wanted}")
+            daemon.stop()
+
+    def test_run_cmd_first_has_ended_before_the_firewall_and_hosts_deny_are_touched(self):
+        """1.2 ran one after the other: what KILL_RUN_CMD does to the host must still reach it."""
+        order = LAB_DIR / "order"
+        act = "sleep 1; grep -q $TARGET$ /etc/hosts.deny || echo run >> /run/lab/order"
+        daemon = self.start(KILL_RUN_CMD_FIRST="1", KILL_RUN_CMD=act, KILL_HOSTS_DENY="ALL: $TARGET$",
+                            KILL_ROUTE="echo route >> /run/lab/order; : $TARGET$")
+        self.send(self.syn(23))
+        daemon.await_line(rf"Host {re.escape(self.scanner.v4)} has been blocked via wrappers")
+        self.assertEqual(order.read_text().split(), ["run", "route"])
+
+    def test_run_cmd_first_that_fails_holds_no_ban_up(self):
+        daemon = self.start(KILL_RUN_CMD_FIRST="1", KILL_RUN_CMD="/bin/false")
+        self.send(self.syn(23))
+        self.await_ban(daemon, self.scanner.v4)
+        daemon.await_line("KILL_RUN_CMD: command ended with status 1")
+
+    def test_one_scan_runs_a_command_once_and_a_crowd_ten_times(self):
+        daemon = self.start(BLOCK_TCP="0", EXTERNAL_COMMAND="echo $TARGET$ >> /run/lab/told")
+        self.scanner.nmap("-sS", "-p", "1-60", self.guard.v4)
+        for number in range(14):
+            self.send(self.syn(23, source=f"10.77.1.{number + 1}"))
+        self.await_sentinel(daemon)
+        await_true(lambda: len((LAB_DIR / "told").read_text().split()) == 10, "ten commands")
+        told = (LAB_DIR / "told").read_text().split()
+        self.assertEqual(len(set(told)), 10, told)
+        self.assertIn(self.scanner.v4, told)
+        self.assertGreaterEqual(daemon.counter("commands_over_budget"), 5)
+        await_true(lambda: daemon.counter("commands_run") == 10, "all of them counted")
+
+    def test_hanging_command_is_killed_with_all_it_started(self):
+        daemon = self.start(BLOCK_TCP="0", EXTERNAL_COMMAND="sleep 3210 & echo started $!; wait")
+        self.send(self.syn(23))
+        pid = int(daemon.await_line(r"said: started (\d+)$").group(1))
+        self.assertTrue(is_alive(pid))
+        daemon.await_line(r"EXTERNAL_COMMAND: command did not end in time and was killed", timeout=DEADLINE + 10)
+        await_true(lambda: not is_alive(pid), "the grandchild gone")
+
+    def test_ban_without_a_known_undo_is_told_and_shown_as_holding(self):
+        daemon = self.start(BLOCK_TIME="1s", KILL_ROUTE=ROUTE["KILL_ROUTE"])
+        self.command_bans(daemon, "10.77.0.40")
+        daemon.await_line(r"ban of 10\.77\.0\.40 is over, and no command is known that undoes it: set KILL_ROUTE_REMOVE$")
+        self.assertIn("10.77.0.40", (STATE / "portsentry.blocked").read_text())
 
     def test_failing_command_is_told_by_its_key_and_the_ban_holds(self):
         daemon = self.start(KILL_RUN_CMD="/bin/false")
