@@ -43,9 +43,10 @@ class EvidenceTable {
 
   // What the tracker keeps with each source; as below when the source is new.
   struct Reports {
-    Clock::time_point last{};  // only meaningful when not `due`
-    bool due = true;           // the next report need not wait
-    bool above = false;        // a report was made since the trigger was last reached
+    // By protocol: what is decided about a probe of one need not hold for the other.
+    std::array<Clock::time_point, 2> last{};  // only meaningful when not `due`
+    std::array<bool, 2> due{true, true};      // the next report need not wait
+    bool above = false;  // a report was made since the trigger was last reached
     bool last_was_first = false;
   };
 

@@ -235,7 +235,7 @@ void Sensor::merge(const Evidence& evidence, Clock::time_point now) {
   if (last == early_.rend()) return;
   last->distinct_ports = *distinct;
   last->first = true;
-  tracker_.reported(evidence.source, now);
+  tracker_.reported(evidence.source, last->protocol, now);
   report(*last);
 }
 

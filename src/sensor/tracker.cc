@@ -10,6 +10,10 @@ EvidenceTable::Settings table_settings(const Tracker::Settings& settings) {
           .seed = settings.seed};
 }
 
+std::size_t place_of(Protocol protocol) {
+  return protocol == Protocol::tcp ? 0 : 1;
+}
+
 }  // namespace
 
 Tracker::Tracker(const Settings& settings)
@@ -27,19 +31,23 @@ Tracker::Hit Tracker::add(const Source& source, Protocol protocol, Port port, Cl
   if (touched.distinct < trigger_) {
     return {touched.repeated ? Verdict::repeated : Verdict::counted, touched.distinct};
   }
-  if (!reports.due && now - reports.last < kReportInterval) {
+  const std::size_t which = place_of(protocol);
+  if (!reports.due.at(which) && now - reports.last.at(which) < kReportInterval) {
     tally.add(SensorCounter::updates_withheld);
     return {Verdict::withheld, touched.distinct};
   }
   const bool first = !reports.above;
-  reports = {.last = now, .due = false, .above = true, .last_was_first = first};
+  reports.last.at(which) = now;
+  reports.due.at(which) = false;
+  reports.above = true;
+  reports.last_was_first = first;
   return {first ? Verdict::report_first : Verdict::report_again, touched.distinct};
 }
 
 void Tracker::not_delivered(const Source& source) {
   EvidenceTable::Reports* reports = table_of(source).find(source);
   if (reports == nullptr) return;
-  reports->due = true;
+  reports->due.fill(true);
   if (reports->last_was_first) reports->above = false;
 }
 
@@ -78,10 +86,13 @@ std::optional<std::uint32_t> Tracker::merge(const Evidence& evidence, Clock::tim
   return merged.distinct;
 }
 
-void Tracker::reported(const Source& source, Clock::time_point now) {
+void Tracker::reported(const Source& source, Protocol protocol, Clock::time_point now) {
   EvidenceTable::Reports* reports = table_of(source).find(source);
   if (reports == nullptr) return;
-  *reports = {.last = now, .due = false, .above = true, .last_was_first = true};
+  reports->last.at(place_of(protocol)) = now;
+  reports->due.at(place_of(protocol)) = false;
+  reports->above = true;
+  reports->last_was_first = true;
 }
 
 std::size_t Tracker::tracked(bool v4) const {

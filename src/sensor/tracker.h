@@ -32,7 +32,8 @@ class Tracker {
     repeated,      // a port touched before (a retransmission), still below the trigger
     report_first,  // the trigger is reached: report it
     report_again,  // a later hit, on any port, of a source that stayed above the trigger: report it
-    withheld,      // either of these, but less than kReportInterval after the source's last report
+    // Either of these, but less than kReportInterval after the source's last report of that protocol.
+    withheld,
   };
 
   struct Hit {
@@ -64,7 +65,7 @@ class Tracker {
                                      SensorTally& tally);
 
   // What merge() found was reported, as `first`.
-  void reported(const Source& source, Clock::time_point now);
+  void reported(const Source& source, Protocol protocol, Clock::time_point now);
 
   // It has a hit that is remembered.
   [[nodiscard]] bool knows(const Source& source) {

@@ -33,6 +33,12 @@ class Observe(LabTest):
         self.await_ban(daemon, "10.77.0.32")
         self.assertNotIn("10.77.0.31", self.lab.banned())
 
+    def test_probe_of_the_protocol_that_is_only_watched_hides_none_of_the_other(self):
+        daemon = self.start(BLOCK_TCP="1", BLOCK_UDP="0")
+        self.send(self.datagram(69), self.syn(23))
+        daemon.await_line(rf"would ban {self.scanner.v4} ")
+        self.await_ban(daemon, self.scanner.v4)
+
     def test_shipped_files_start_as_they_are_and_observe(self):
         shutil.copy(TREE / "etc/portsentry.conf", CONF)
         shutil.copy(TREE / "etc/portsentry.ignore", IGNORE)

@@ -118,6 +118,14 @@ TEST_F(TrackerTest, ReportsOfASourceAreASecondApart) {
   EXPECT_EQ(tally_.get(SensorCounter::updates_withheld), 1U);
 }
 
+TEST_F(TrackerTest, AReportOfOneProtocolWithholdsNoneOfTheOther) {
+  Tracker tracker = make(1);
+  EXPECT_EQ(hit(tracker, scanner(), 69, 0s, Protocol::udp).verdict, Verdict::report_first);
+  EXPECT_EQ(hit(tracker, scanner(), 23, 1ms).verdict, Verdict::report_again);
+  EXPECT_EQ(hit(tracker, scanner(), 24, 2ms).verdict, Verdict::withheld);
+  EXPECT_EQ(hit(tracker, scanner(), 161, 3ms, Protocol::udp).verdict, Verdict::withheld);
+}
+
 TEST_F(TrackerTest, WhenItsHitsAreOldASourceStartsAnew) {
   Tracker tracker = make(2, 60s);
   hit(tracker, scanner(), 21);
