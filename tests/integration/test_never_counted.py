@@ -2,10 +2,11 @@
 sent last on the same link: silence before it is a decision, not a delay."""
 
 import socket
+import time
 
 import packets
 from packets import ACK, FIN, PSH, RST, SYN, URG
-from lab import BROADCAST_MAC, LIVE_PORT, LabTest
+from lab import BROADCAST_MAC, LIVE_PORT, PATIENCE, LabTest, await_true
 
 
 class Repetition(LabTest):
@@ -227,6 +228,36 @@ class IgnoreFile(LabTest):
         self.send(self.syn(23, source="fd78:0:0:1::5"))
         self.await_sentinel(daemon, family=6)
         self.assertNotIn("fd78:0:0:1::", self.lab.ban_set("ban6net"))
+
+    def test_line_may_narrow_itself_to_a_protocol_ports_and_an_interface(self):
+        self.lab.cable(self.guard, self.scanner, "eth1", ["10.78.0.1/24"], ["10.78.0.2/24"])
+        daemon = self.start(ignore="10.77.0.40 proto tcp port 22,30-40\n10.77.0.41 proto UDP\n10.77.0.42 iface eth1\n"
+                                   "10.77.0.43 IFACE eth0 port 23\n")
+        spared = [self.syn(22, source="10.77.0.40"), self.syn(35, source="10.77.0.40"),
+                  self.datagram(69, source="10.77.0.41"), self.syn(23, source="10.77.0.43")]
+        self.send(*spared)
+        self.await_sentinel(daemon)
+        self.assert_unnoticed(daemon, "10.77.0.40", "10.77.0.41", "10.77.0.43")
+        # Again and again: within a second of a report there is no other about the same source.
+        for source, probe in (("10.77.0.40", self.syn(41, source="10.77.0.40")),
+                              ("10.77.0.41", self.syn(22, source="10.77.0.41")),
+                              ("10.77.0.42", self.syn(22, source="10.77.0.42")),
+                              ("10.77.0.43", self.syn(24, source="10.77.0.43"))):
+            await_true(lambda probe=probe, source=source: self.send(probe) or source in self.lab.banned(), f"{source} banned")
+            daemon.await_line(self.blocked_line(source))
+
+    def test_line_holds_until_its_moment_and_not_longer(self):
+        moment = time.time() + 4 * PATIENCE
+        until = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+        daemon = self.start(ignore=f"10.77.0.40 until {until}\n10.77.0.41 until 2020-01-01\n10.77.0.42 until 2099-12-31\n")
+        daemon.await_line(r"portsentry\.ignore:2: warning: ")
+        self.send(*(self.syn(23, source=f"10.77.0.{number}") for number in (40, 41, 42)))
+        self.await_ban(daemon, "10.77.0.41")
+        self.assert_unnoticed(daemon, "10.77.0.40", "10.77.0.42")
+        time.sleep(max(moment + 1 - time.time(), 0))  # the very moment is what is tested
+        self.send(self.syn(24, source="10.77.0.42"), self.syn(24, source="10.77.0.40"))
+        self.await_ban(daemon, "10.77.0.40")
+        self.assert_unnoticed(daemon, "10.77.0.42")
 
     def test_live_port_of_the_lab_is_not_watched(self):
         """The harness's own premise: visits of the bystander hit no watched port."""
