@@ -213,7 +213,7 @@ bool Template::needs_probe() const {
 
 std::string Template::program() const {
   if (!needs_shell()) return words_.front();
-  const std::string first = text_.substr(0, text_.find_first_of(" \t|&;<>()"));
+  std::string first = text_.substr(0, text_.find_first_of(" \t|&;<>()"));
   if (first.empty() || first.find_first_of("$`\\\"'*?[~#={}") != std::string::npos ||
       is_shell_word(first))
     return {};

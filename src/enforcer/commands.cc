@@ -52,6 +52,7 @@ Result<Pipe> make_sink() {
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> out;
+  out.reserve(words.size() + 1);
   for (std::string& w : words)
     out.push_back(w.data());
   out.push_back(nullptr);
@@ -233,9 +234,9 @@ void Commands::pump(TimePoint now) {
     return !queue(lane).empty() && running_in(lane) < width;
   };
   const auto run_next = [&](Lane lane) {
-    CommandRequest next = std::move(queue(lane).front());
+    const CommandRequest next = queue(lane).front();
     queue(lane).pop_front();
-    run_command(std::move(next), now);
+    run_command(next, now);
   };
   while (has_room(Lane::firewall, 1))
     run_next(Lane::firewall);
@@ -253,7 +254,7 @@ void Commands::run_command(CommandRequest request, TimePoint now) {
   const auto go_on = [&](Verdict verdict, std::int32_t error) {
     if (!first_of_two) return finish(request.id, verdict, error);
     request.kind = CommandKind::kill_route;
-    run_command(std::move(request), now);
+    run_command(request, now);
   };
   if (!wanted) return go_on(Verdict::no_command, 0);
   const auto command = request.values.source.is_v4() ? wanted : twin(*wanted);
@@ -265,7 +266,7 @@ void Commands::run_command(CommandRequest request, TimePoint now) {
   if (!child) return go_on(Verdict::command_not_run, child.error().code);
   if (first_of_two) {
     request.kind = CommandKind::kill_route;
-    child->then = std::move(request);
+    child->then = request;
   } else {
     child->ids.push_back(request.id);
     if (request.kind == CommandKind::undo_route) {
@@ -318,7 +319,7 @@ void Commands::run_editor(TimePoint now) {
   std::vector<std::uint64_t> ids;
   auto& waiting = queue(Lane::hosts_deny);
   while (!waiting.empty() && batch.changes.size() < kMaxHostsDenyBatch) {
-    const CommandRequest request = std::move(waiting.front());
+    const CommandRequest request = waiting.front();
     waiting.pop_front();
     const bool add = request.kind == CommandKind::hosts_deny_add;
     // The key may have gone with a reload while this waited.

@@ -150,6 +150,7 @@ class Enforcer {
   bool adopt_ = true;        // what the kernel holds already is news to the monitor
   bool announce_set_ = false;
   bool retry_set_ = false;
+  bool ready_told_ = false;
   Clock::time_point last_load_{};
   Backoff table_backoff_;
 
@@ -162,9 +163,10 @@ class Enforcer {
   Backoff sensor_backoff_;
   bool served_ = false;       // the first sensor was asked for
   bool sensor_runs_ = false;  // and was not yet asked to be killed
+  bool successor_runs_ = false;
+  bool successor_takes_over_ = false;  // committing, and it lived when that was asked for
   Clock::time_point sensor_since_{};
   std::optional<EventLoop::Timer> sensor_due_;
-  bool successor_runs_ = false;
   std::optional<LauncherEvent> predecessor_lost_;  // while its successor runs; not told yet
   Clock::time_point successor_since_{};
 
@@ -177,9 +179,7 @@ class Enforcer {
   Offer offer_ = Offer::none;
   std::uint32_t offered_ = 0;  // the generation
   std::uint32_t crossed_ = 0;  // its successor was lost while its commit may have been on the way
-  bool successor_takes_over_ = false;  // committing, and it lived when that was asked for
   std::optional<EventLoop::Timer> offer_deadline_;
-  bool ready_told_ = false;
 };
 
 // The enforcer process from its first instruction: checks that the launcher started it, opens its

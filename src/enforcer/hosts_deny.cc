@@ -220,7 +220,8 @@ std::string hosts_deny_line_fault(std::string_view line) {
     return "No target variable specified: without $TARGET$ it cannot know whom to deny";
   if (line.size() > kMaxLine / 2)
     return "is longer than " + std::to_string(kMaxLine / 2) + " bytes";
-  if (line.find_first_of("\n\r") != std::string_view::npos || line.find('\0') != line.npos)
+  if (line.find_first_of("\n\r") != std::string_view::npos ||
+      line.find('\0') != std::string_view::npos)
     return "must be one line";
   const std::size_t first = line.find_first_not_of(" \t");
   if (line[first] == '#') return "is a comment: it would deny nobody";

@@ -103,7 +103,7 @@ Result<Step> replace(const HostsDenyFiles& files, std::size_t at, std::string_vi
     return why;
   }
   if (fsync(files.file.get()) != 0) return failed("hosts.deny: fsync");
-  if (const auto emptied = empty_journal(files.journal); !emptied) return emptied.error();
+  if (auto emptied = empty_journal(files.journal); !emptied) return emptied.error();
   return Step::done;
 }
 

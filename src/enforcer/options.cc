@@ -257,7 +257,8 @@ void Parser::settle() {
 Result<Options> Parser::parse(std::span<const std::string_view> arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
-    const std::size_t equals = argument.starts_with("--") ? argument.find('=') : argument.npos;
+    const std::size_t equals =
+        argument.starts_with("--") ? argument.find('=') : std::string_view::npos;
     const std::string_view name = argument.substr(0, equals);
     const auto word =
         std::find_if(kWords.begin(), kWords.end(), [&](const Word& w) { return w.text == name; });
@@ -268,7 +269,7 @@ Result<Options> Parser::parse(std::span<const std::string_view> arguments) {
       return std::move(out_);
     }
     std::string_view value;
-    if (equals != argument.npos) {
+    if (equals != std::string_view::npos) {
       if (!word->takes_value) return Error{std::string(name) + " takes no value"};
       value = argument.substr(equals + 1);
     } else if (word->takes_value && i + 1 < arguments.size()) {

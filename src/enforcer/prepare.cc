@@ -147,7 +147,7 @@ std::vector<ConfigOverride> modes_of(pid_t pid) {
   while (!rest.empty()) {
     const std::size_t end = rest.find('\0');
     arguments.push_back(rest.substr(0, end));
-    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
   const auto options = parse_options(std::span(arguments).subspan(1));
   return options ? options->overrides : std::vector<ConfigOverride>();

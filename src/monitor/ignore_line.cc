@@ -235,6 +235,7 @@ std::string unknown_word(std::string_view word) {
     return found(word) + "expected one address or ADDRESS/LENGTH per line";
   }
   std::vector<std::string_view> known;
+  known.reserve(std::size(kConditions));
   for (const Condition& condition : kConditions)
     known.push_back(condition.word);
   const std::string_view meant = nearest(word, known);
