@@ -506,6 +506,28 @@ class WholeDaemon(BindTest):
         daemon.await_line(self.connected(self.scanner.v4, "TCP", 79))
         daemon.await_line(self.connected(self.scanner.v6, "UDP", 161))
 
+    def test_fifteen_thousand_ports_some_taken(self):
+        taken = [self.guard.service("0.0.0.0", port) for port in (22, 14999)]
+        daemon = self.start(TCP_MODE="tcp", UDP_MODE="audp", TCP_PORTS="1-15000", BLOCK_UDP="0")
+        for port in (22, LIVE_PORT, 14999):
+            daemon.await_line(rf"ERROR: could not bind TCP socket: {port}\. Attempting to continue")
+        daemon.await_line(r"Going into listen mode on 14997 TCP ports$")
+        self.connect(15_000)
+        daemon.await_line(self.connected(self.scanner.v4, "TCP", 15_000))
+        self.await_ban(daemon, self.scanner.v4)
+        self.send(self.datagram(1023, source="10.77.0.202"))
+        daemon.await_line(self.event_line("10.77.0.202", "UDP", "UDP", 1023))
+        for service in taken:
+            service.close()
+
+    def test_nothing_left_to_watch_ends_the_daemon(self):
+        taken = self.guard.service("0.0.0.0", 79)
+        self.configure(TCP_MODE="tcp", UDP_MODE="", TCP_PORTS="79")
+        daemon = self.launch()
+        daemon.await_line("ERROR: nothing is left to watch")
+        self.assertEqual(daemon.await_exit(), 1)
+        taken.close()
+
     def test_bind_for_one_protocol_and_stealth_for_the_other(self):
         daemon = self.start(TCP_MODE="tcp", UDP_MODE="sudp", TCP_PORTS="79", UDP_PORTS="161", BLOCK_TCP="0",
                             BLOCK_UDP="0")
