@@ -401,7 +401,7 @@ void Monitor::log_all(const Text& text) {
 }
 
 void Monitor::owe(MonitorToEnforcer message, Now now) {
-  owed_.push_back(std::move(message));
+  owed_.push_back(message);
   pump(now);
 }
 
