@@ -209,9 +209,9 @@ class Reader {
     for (const RoleId id : {RoleId::monitor, RoleId::sensor}) {
       const auto other = account_of(role(id));
       if (other && other->uid == account->uid)
-        return problem(ReloadProblem::account,
-                       {"RESOLVE_HOST: user portsentry-resolver must not have another one's number",
-                        EINVAL});
+        return problem(
+            ReloadProblem::account,
+            {"RESOLVE_HOST: user portsentry-resolver must not have another one's number", EINVAL});
     }
     g_.resolver = *account;
     return true;
