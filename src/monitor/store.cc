@@ -243,8 +243,13 @@ Result<Judgement> judge_content(sqlite3* db, bool& begun) {
 Result<void> move_aside(const std::string& from, const std::string& to) {
   // The log first: without it the file is an older, whole state; the log alone is nothing.
   for (const char* suffix : {"-wal", "-journal", ""}) {
-    if (::rename((from + suffix).c_str(), (to + suffix).c_str()) != 0 && errno != ENOENT)
-      return Error::from_errno("rename " + from + suffix + " to " + to + suffix, errno);
+    std::string before = from;
+    std::string after = to;
+    before += suffix;
+    after += suffix;
+    if (::rename(before.c_str(), after.c_str()) == 0 || errno == ENOENT) continue;
+    const int why = errno;
+    return Error::from_errno(before.insert(0, "rename ").append(" to ").append(after), why);
   }
   return {};
 }
@@ -342,8 +347,10 @@ Result<Store::Opened> Store::open(const std::string& directory, const std::strin
     const std::string aside =
         path + "." + std::string(not_ours.tag) + "-" + std::to_string(std::time(nullptr));
     if (auto moved = move_aside(path, aside); !moved) return moved.error();
-    finding = "state: " + path + " cannot be used: " + not_ours.why + "; kept as " + aside +
-              ", starting with an empty one: bans that commands made before are not known";
+    finding = "state: ";
+    finding.append(path).append(" cannot be used: ").append(not_ours.why);
+    finding.append("; kept as ").append(aside);
+    finding += ", starting with an empty one: bans that commands made before are not known";
   }
 
   sqlite3* db = store.db_.get();
@@ -410,7 +417,7 @@ void Store::erase(const Source& source) {
 
 Result<void> Store::flush() {
   if (unflushed() == 0) return {};
-  const auto written = transaction(db_.get(), [this] { return write_changes(); });
+  auto written = transaction(db_.get(), [this] { return write_changes(); });
   if (!written) return written;
   changes_.clear();
   if (mark_boot_) new_boot_ = false;

@@ -43,7 +43,7 @@ std::string log_file_line(const LogIdentity& identity, std::string_view line, st
 Result<UniqueFd> SyslogOutput::open() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return Error::from_errno("syslog: socket", errno);
-  const timeval patience{.tv_sec = 0, .tv_usec = kPatienceMs * 1000};
+  const timeval patience{.tv_sec = 0, .tv_usec = kPatienceMs * 1000L};
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
     return Error::from_errno("syslog: SO_SNDTIMEO", errno);
   }
