@@ -146,7 +146,7 @@ Result<void> apply_hosts_deny(const HostsDenyFiles& files, const HostsDenyBatch&
       continue;
     }
     if (!journal || !journal->empty()) {
-      if (const auto emptied = empty_journal(files.journal); !emptied) return emptied;
+      if (auto emptied = empty_journal(files.journal); !emptied) return emptied;
     }
     const std::string after = edit_hosts_deny(*before, batch.changes, batch.line);
     if (after == *before) return still_named(files.file);
