@@ -173,11 +173,19 @@ TEST(Word, IsSpeltExactly) {
             "found 'firewalld', expected auto or none");
 }
 
+// Which of two words a value names. In words: g++ 12 at -O1 takes gtest's printing of a vector<bool>
+// for a use of something uninitialized.
+std::string named(std::string_view value) {
+  const auto found = parse_words(value, {"stdout", "syslog"});
+  if (!found || found->size() != 2) return "refused";
+  if ((*found)[0]) return (*found)[1] ? "both" : "first";
+  return (*found)[1] ? "second" : "neither";
+}
+
 TEST(Words, StandInAnyOrderAndNumber) {
-  EXPECT_EQ(*parse_words("", {"stdout", "syslog"}), (std::vector<bool>{false, false}));
-  EXPECT_EQ(*parse_words(" syslog\t", {"stdout", "syslog"}), (std::vector<bool>{false, true}));
-  EXPECT_EQ(*parse_words("syslog, stdout syslog", {"stdout", "syslog"}),
-            (std::vector<bool>{true, true}));
+  EXPECT_EQ(named(""), "neither");
+  EXPECT_EQ(named(" syslog\t"), "second");
+  EXPECT_EQ(named("syslog, stdout syslog"), "both");
   EXPECT_EQ(parse_words("stdout sylog", {"stdout", "syslog"}).error().what,
             "found 'sylog', expected stdout or syslog; did you mean 'syslog'?");
 }
