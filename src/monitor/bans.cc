@@ -7,7 +7,17 @@ namespace {
 
 constexpr Clock::time_point kNever = Clock::time_point::max();
 
-// Refused for what the source is: asking again changes nothing until the network does.
+BanCause unknown_cause() {
+  return {Protocol::tcp, *Port::make(1)};
+}
+
+// The kernel ends what it holds by itself; what a command did stays until another undoes it.
+bool ends_by_undo(const Bans::Ban& ban) {
+  return ban.by == Backend::command;
+}
+
+}  // namespace
+
 bool by_nature(Verdict verdict) {
   switch (verdict) {
     case Verdict::not_unicast:
@@ -30,17 +40,6 @@ bool by_nature(Verdict verdict) {
   }
   return false;
 }
-
-BanCause unknown_cause() {
-  return {Protocol::tcp, *Port::make(1)};
-}
-
-// The kernel ends what it holds by itself; what a command did stays until another undoes it.
-bool ends_by_undo(const Bans::Ban& ban) {
-  return ban.by == Backend::command;
-}
-
-}  // namespace
 
 std::chrono::seconds remaining(const Bans::Ban& ban, Now now) {
   if (ban.until == kNever) return kMaxBan;

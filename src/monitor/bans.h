@@ -246,6 +246,10 @@ class Bans {
   std::optional<Clock::time_point> window_since_;  // the oldest of them
 };
 
+// Refused for what the source is, or because no command is set: asking again changes nothing until
+// the network or the configuration does.
+[[nodiscard]] bool by_nature(Verdict verdict);
+
 // Rounded up to whole seconds, 1 s .. kMaxBan: the kernel may hold a moment longer, never shorter.
 std::chrono::seconds remaining(const Bans::Ban& ban, Now now);
 

@@ -2,34 +2,9 @@
 
 #include <algorithm>
 
+#include "monitor/bans.h"
+
 namespace portsentry::monitor {
-namespace {
-
-// Asking again changes nothing: the guard's reasons about the source, and no KILL_HOSTS_DENY.
-bool for_good(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::no_command:
-    case Verdict::not_unicast:
-    case Verdict::own_address:
-    case Verdict::next_hop:
-    case Verdict::shared_prefix:
-    case Verdict::bad_duration:
-      return true;
-    case Verdict::ok:
-    case Verdict::kernel_refused:
-    case Verdict::no_firewall:
-    case Verdict::command_failed:
-    case Verdict::command_killed:
-    case Verdict::command_timed_out:
-    case Verdict::command_not_run:
-    case Verdict::over_budget:
-    case Verdict::view_unknown:
-      return false;
-  }
-  return false;
-}
-
-}  // namespace
 
 void Wrappers::want(const Source& source, const BanCause& cause, bool present) {
   const auto found = changes_.find(source);
@@ -94,7 +69,7 @@ std::optional<Wrappers::Answer> Wrappers::answer(const Outcome& outcome, Now now
   }
   const bool counts = outcome.verdict != Verdict::over_budget;
   if (counts) change.failures += 1;
-  answer.gave_up = for_good(outcome.verdict) || change.failures >= kTries;
+  answer.gave_up = by_nature(outcome.verdict) || change.failures >= kTries;
   answer.news = answer.gave_up || (counts && change.failures == 1);
   if (answer.gave_up) {
     changes_.erase(entry);
