@@ -80,6 +80,16 @@ class Reader {
     store(entry, parse_interfaces(entry.value), config().interfaces);
   }
 
+  void read_networks(const ConfEntry& entry) {
+    store(entry, parse_networks(entry.value), config().protect_networks);
+  }
+
+  void read_scope(const ConfEntry& entry) {
+    const auto word = parse_word(entry.value, {"inbound", "all"});
+    if (!word) return error(entry, word.error().what);
+    config().ban_scope = *word == 0 ? BanScope::inbound : BanScope::all;
+  }
+
   void read_switch(const ConfEntry& entry, bool& into) {
     store(entry, parse_switch(entry.value), into);
   }
@@ -268,6 +278,16 @@ constexpr std::array kRows{
         [](Reader& r, const Entry& e) { r.read_block(e, r.config().block_udp); }},
     Row{{"BLOCK_TIME", monitor, own},
         [](Reader& r, const Entry& e) { r.read_duration(e, r.config().block_time); }},
+    Row{{"BLOCK_TIME_MAX", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_duration(e, r.config().block_time_max); }},
+    Row{{"BLOCK_TIME_FORGEABLE", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_duration(e, r.config().block_time_forgeable); }},
+    Row{{"BAN_SCOPE", root, own}, [](Reader& r, const Entry& e) { r.read_scope(e); }},
+    Row{{"LOGIN_PORTS", root, own},
+        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().login_ports); }},
+    Row{{"PROTECT_NETWORKS", both, own}, [](Reader& r, const Entry& e) { r.read_networks(e); }},
+    Row{{"PROTECT_SESSIONS", monitor, own},
+        [](Reader& r, const Entry& e) { r.read_switch(e, r.config().protect_sessions); }},
     Row{{"FIREWALL", root, own}, [](Reader& r, const Entry& e) { r.read_firewall(e); }},
     Row{{"KILL_ROUTE", root, classic},
         [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_route); }},
@@ -431,6 +451,12 @@ PortSet captured(WatchMode mode, const PortSet& list, const PortSet& advanced) {
 }
 
 }  // namespace
+
+PortSet default_login_ports() {
+  PortSet ports;
+  ports.add(*Port::make(22));
+  return ports;
+}
 
 Firewall Config::backend() const {
   if (firewall != Firewall::automatic) return firewall;

@@ -21,6 +21,9 @@ enum class Firewall : std::uint8_t { automatic, nftables, command, none };
 // BLOCK_TCP and BLOCK_UDP: 0 observes, 1 bans, 2 runs commands only (and records no ban).
 enum class BlockMode : std::uint8_t { observe = 0, ban = 1, command_only = 2 };
 
+// BAN_SCOPE: whether answers to our own connections still come through, or nothing does.
+enum class BanScope : std::uint8_t { inbound, all };
+
 // LOG_FORMAT: the lines of PortSentry 1.2, or those of 2.x.
 enum class LogFormat : std::uint8_t { classic, v2 };
 
@@ -49,6 +52,9 @@ struct LogOutput {
   bool operator==(const LogOutput&) const = default;
 };
 
+// 22.
+[[nodiscard]] PortSet default_login_ports();
+
 struct Config {
   // Root's keys.
   WatchMode tcp_mode = WatchMode::stealth;  // TCP_MODE
@@ -61,25 +67,34 @@ struct Config {
   std::string port_banner;                  // PORT_BANNER, at most kMaxBanner bytes; empty: none
   Firewall firewall = Firewall::automatic;  // FIREWALL; backend() is what it comes to
   // Commands and the hosts.deny line, as written; empty: not set.
-  std::string kill_route;         // KILL_ROUTE
-  std::string kill_route_remove;  // KILL_ROUTE_REMOVE
-  std::string kill_hosts_deny;    // KILL_HOSTS_DENY
-  std::string kill_run_cmd;       // KILL_RUN_CMD
-  std::string external_command;   // EXTERNAL_COMMAND
-  std::string ignore_file;        // IGNORE_FILE; empty: none
-  std::string history_file;       // HISTORY_FILE; empty: none
-  std::string blocked_file;       // BLOCKED_FILE; empty: none
-  std::string log_file;           // LOG_FILE; empty: none
+  std::string kill_route;                       // KILL_ROUTE
+  std::string kill_route_remove;                // KILL_ROUTE_REMOVE
+  std::string kill_hosts_deny;                  // KILL_HOSTS_DENY
+  std::string kill_run_cmd;                     // KILL_RUN_CMD
+  std::string external_command;                 // EXTERNAL_COMMAND
+  std::string ignore_file;                      // IGNORE_FILE; empty: none
+  std::string history_file;                     // HISTORY_FILE; empty: none
+  std::string blocked_file;                     // BLOCKED_FILE; empty: none
+  std::string log_file;                         // LOG_FILE; empty: none
+  BanScope ban_scope = BanScope::inbound;       // BAN_SCOPE
+  PortSet login_ports = default_login_ports();  // LOGIN_PORTS
   // Root's and the monitor's.
-  bool resolve_host = false;  // RESOLVE_HOST
+  std::vector<Prefix> protect_networks;  // PROTECT_NETWORKS, at most kMaxProtectNetworks
+  bool resolve_host = false;             // RESOLVE_HOST
   // The monitor's keys.
   BlockMode block_tcp = BlockMode::observe;  // BLOCK_TCP
   BlockMode block_udp = BlockMode::observe;  // BLOCK_UDP
   bool kill_run_cmd_first = false;           // KILL_RUN_CMD_FIRST: before the other actions
   std::uint32_t scan_trigger = 1;            // SCAN_TRIGGER, 1..kMaxTrigger ("0" reads as 1)
-  std::chrono::seconds scan_window = std::chrono::hours(24);   // SCAN_WINDOW
-  std::uint32_t max_sources = 65536;                           // MAX_SOURCES, per address family
-  std::chrono::seconds block_time = std::chrono::minutes(30);  // BLOCK_TIME
+  std::chrono::seconds scan_window = std::chrono::hours(24);  // SCAN_WINDOW
+  std::uint32_t max_sources = 65536;                          // MAX_SOURCES, per address family
+  // How long a ban lasts: BLOCK_TIME the first of a proven scanner, up to BLOCK_TIME_MAX (never less
+  // than BLOCK_TIME) one of a repeater, BLOCK_TIME_FORGEABLE one that rests on packets which anybody
+  // could have sent.
+  std::chrono::seconds block_time = std::chrono::minutes(30);
+  std::chrono::seconds block_time_max = std::chrono::hours(7 * 24);
+  std::chrono::seconds block_time_forgeable = std::chrono::minutes(10);
+  bool protect_sessions = true;         // PROTECT_SESSIONS: who has logged in is not banned
   std::vector<std::string> interfaces;  // INTERFACES; empty: all except loopback
   bool local_check = true;    // LOCAL_CHECK: a probe of an address by itself does not count
   bool service_check = true;  // SERVICE_CHECK: a port that a local service uses does not count

@@ -264,4 +264,27 @@ Result<std::vector<std::string>> parse_interfaces(std::string_view value) {
   return names;
 }
 
+Result<std::vector<Prefix>> parse_networks(std::string_view value) {
+  std::vector<Prefix> networks;
+  while (!value.empty()) {
+    const std::string_view item = take_item(value, " \t,");
+    if (item.empty()) continue;
+    const auto network = Prefix::parse(item);
+    if (!network) {
+      return bad("found " + in_quotes(item) +
+                 ", expected an address or a network, as in \"192.0.2.0/24, 2001:db8::/32\"");
+    }
+    const std::string_view written = item.substr(0, item.find('/'));
+    if (Address::parse(written) != network->address()) {
+      return bad("found " + in_quotes(item) + ", which has bits beyond its length: is " +
+                 network->text() + " meant?");
+    }
+    if (std::find(networks.begin(), networks.end(), *network) != networks.end()) continue;
+    if (networks.size() == kMaxProtectNetworks)
+      return bad("more than " + std::to_string(kMaxProtectNetworks) + " networks");
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
 }  // namespace portsentry

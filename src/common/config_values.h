@@ -61,4 +61,11 @@ Result<std::vector<bool>> parse_words(std::string_view value,
 // net/core/dev.c), without repetitions; "" is the empty list. The loopback interface is refused.
 Result<std::vector<std::string>> parse_interfaces(std::string_view value);
 
+inline constexpr std::size_t kMaxProtectNetworks = 64;
+
+// Networks in CIDR notation or single addresses, separated by blanks or commas, at most
+// kMaxProtectNetworks, without repetitions. An address with bits beyond its length is a mistake, not
+// a shorthand.
+Result<std::vector<Prefix>> parse_networks(std::string_view value);
+
 }  // namespace portsentry

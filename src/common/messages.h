@@ -17,8 +17,18 @@ namespace portsentry {
 
 // ---- Channel A, monitor -> enforcer: values only, never words -----------------------------------
 
-// The configuration that the monitor was given at birth is accepted; the rest may start.
-struct Accept {};
+// The configuration that the monitor was given at birth is accepted; the rest may start. `armed`:
+// bans are wanted, so that what root's configuration names makes them; else nothing does.
+struct Accept {
+  bool armed = true;
+};
+
+// The same after the start: an administrator has armed the daemon, or has it observe. What holds
+// when it is disarmed holds until its time is over. Answered by TableCreated where something
+// changes, by TableLost where what is configured cannot work.
+struct Arm {
+  bool armed;
+};
 
 // Why a ban is asked for: what the triggering probe touched. For command templates ($PORT$, and
 // with root's own modes $MODE$) and the log only.
@@ -27,12 +37,16 @@ struct BanCause {
   Port port;
 };
 
-// Ban `source` for `duration` from now. Answered by one Outcome with the same id.
+// Ban `source` for `duration` from now; one that is banned already has its time changed. Answered
+// by one Outcome with the same id.
 struct Ban {
   std::uint64_t id;  // chosen by the monitor, never 0
   Source source;
-  std::chrono::seconds duration;  // 1 s .. kMaxBan; the guard judges it again
+  std::chrono::seconds duration;  // 1 s .. kMaxBan; 0: without expiry. The guard judges it again
   BanCause cause;
+  // Somebody has logged in from there: with BAN_SCOPE="inbound" the connections to LOGIN_PORTS that
+  // the kernel holds at this moment live on.
+  bool keep_sessions = false;
 };
 
 // End the ban of `source`. Answered by one Outcome; a source that is not banned is `ok`.
@@ -46,7 +60,8 @@ struct Unban {
 struct Restore {
   std::uint64_t id;
   Source source;
-  std::chrono::seconds remaining;
+  std::chrono::seconds remaining;  // 0: without expiry
+  bool keep_sessions = false;      // see Ban
 };
 
 // Ends the window in which Restore is legal.
@@ -93,9 +108,27 @@ struct ReloadAbandon {  // after ReloadAccept: the successor did not come up, an
   std::uint32_t generation;
 };
 
+// What does the kernel hold of ours? Answered by Audited, by and by: the sets may be long.
+struct Audit {
+  std::uint64_t id;
+};
+
+// The same, each by its name: Adopted for every element, then AdoptedDone.
+struct ListHeld {};
+
+// Put an address of the documentation range into a set of our own that no rule reads, read it back,
+// remove it. Answered by one Outcome.
+struct TestFirewall {
+  std::uint64_t id;
+};
+
+// Read the files again, as SIGHUP asks for; answered as that is. At most one a second is heard.
+struct RequestReload {};
+
 using MonitorToEnforcer =
     std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor, RunCommand, Ready,
-                 ReloadAccept, ReloadRefuse, ReloadCommit, ReloadAbandon>;
+                 ReloadAccept, ReloadRefuse, ReloadCommit, ReloadAbandon, Arm, Audit, ListHeld,
+                 TestFirewall, RequestReload>;
 
 // ---- Channel A, enforcer -> monitor -------------------------------------------------------------
 
@@ -110,13 +143,17 @@ enum class Verdict : std::uint8_t {
   command_not_run = 7,    // it could not be started (errno), or too many are waiting (0)
   no_command = 8,         // none is set, no undo is known, or it is not for this address family
   // The guard's reasons. Whatever the monitor asks, these are never banned:
-  not_unicast = 10,    // loopback, unspecified, multicast, link-local, 0/8, 240/4
-  own_address = 11,    // one of this host's, or a prefix that contains one
-  next_hop = 12,       // a gateway in this host's routes, or a prefix that contains one
-  shared_prefix = 13,  // a /64 that stands for many hosts (NAT64, 6to4, Teredo)
-  bad_duration = 14,   // zero, or above kMaxBan
-  over_budget = 15,    // the token bucket is empty: try again later
-  view_unknown = 16,   // this host's addresses and routes could not be read: no ban
+  not_unicast = 10,        // loopback, unspecified, multicast, link-local, 0/8, 240/4
+  own_address = 11,        // one of this host's, or a prefix that contains one
+  next_hop = 12,           // a gateway in this host's routes, or a prefix that contains one
+  shared_prefix = 13,      // a /64 that stands for many hosts (NAT64, 6to4, Teredo)
+  bad_duration = 14,       // zero, or above kMaxBan
+  over_budget = 15,        // the token bucket is empty: try again later
+  view_unknown = 16,       // this host's addresses and routes could not be read: no ban
+  protected_network = 17,  // of PROTECT_NETWORKS, or a prefix that contains some of one
+  container_network = 18,  // behind a bridge of this host, for containers or virtual machines
+  // The kernel said yes, and shows something else when asked: it does not hold as it should.
+  not_read_back = 19,
 };
 
 // A year: longer than any ban that expires (see the monitor's decide.h), short enough for any
@@ -211,6 +248,19 @@ struct ReloadFailed {
   std::uint32_t generation = 0;  // whose acceptance or commit failed; 0: nothing was offered
 };
 
+// What the kernel holds of ours, in answer to Audit. What changed while the sets were read may be
+// in it or not.
+struct Audited {
+  std::uint64_t id;
+  std::uint64_t elements;  // bans, of every kind
+  std::uint64_t digest;    // of their sources, see ban_digest.h
+};
+
+// The scout was started; the monitor's end of channel S comes with it.
+struct ScoutChannel {};
+// It ended. It will be started again by and by; what it told last stays true until then.
+struct ScoutLost {};
+
 // The resolver was started (RESOLVE_HOST="1"); the monitor's end of channel R comes with it.
 struct ResolverChannel {};
 // It ended. It will be started again by and by; until then nothing is resolved.
@@ -227,16 +277,18 @@ struct TableLost {
   std::int32_t error;  // errno or exit status of nft, for the log
 };
 
-using EnforcerToMonitor = std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel,
-                                       SensorLost, TableLost, Lifted, CommandOutput, ReloadFile,
-                                       ReloadOffer, ReloadFailed, ResolverChannel, ResolverLost>;
+using EnforcerToMonitor =
+    std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel, SensorLost, TableLost,
+                 Lifted, CommandOutput, ReloadFile, ReloadOffer, ReloadFailed, ResolverChannel,
+                 ResolverLost, Audited, ScoutChannel, ScoutLost>;
 
 // True for the verbs that come with exactly one descriptor; the others come with none.
 [[nodiscard]] constexpr bool carries_descriptor(const EnforcerToMonitor& message) {
   return std::holds_alternative<SensorChannel>(message) ||
          std::holds_alternative<CommandOutput>(message) ||
          std::holds_alternative<ReloadFile>(message) ||
-         std::holds_alternative<ResolverChannel>(message);
+         std::holds_alternative<ResolverChannel>(message) ||
+         std::holds_alternative<ScoutChannel>(message);
 }
 
 // ---- Channel B, monitor -> sensor ---------------------------------------------------------------
@@ -274,7 +326,13 @@ inline constexpr std::uint32_t kMaxSources = 1'000'000;
 inline constexpr std::size_t kMaxInterfaces = 32;
 inline constexpr std::size_t kInterfaceNameSize = 15;  // IFNAMSIZ without its zero
 
-using MonitorToSensor = std::variant<SensorConfig, HandOver, Evidence>;
+// Take a frame that you have built in through parse, classify and track (of tables that you make for
+// it and throw away), and say how far it came. Answered by SensorTested.
+struct TestSensor {
+  std::uint64_t nonce;  // never 0; comes back
+};
+
+using MonitorToSensor = std::variant<SensorConfig, HandOver, Evidence, TestSensor>;
 
 // ---- Channel B, sensor -> monitor ---------------------------------------------------------------
 
@@ -288,6 +346,14 @@ struct BindFailed {
 
 // Capture, sockets, filter and sandbox stand; probes are being classified.
 struct SensorReady {};
+
+// How sure it is that a probe was sent by the source that it names.
+enum class Proof : std::uint8_t {
+  forgeable = 1,    // one packet, which anybody can send from anywhere
+  handshake = 2,    // a socket of ours took the source's connection (bind modes)
+  established = 3,  // inside the window, the kernel held a connection from that address to a local
+                    // service: the address is in use, though somebody else may have sent the probe
+};
 
 // A source reached the trigger (`first`), or touched us again after that (at most once a second).
 struct Detection {
@@ -304,7 +370,12 @@ struct Detection {
   bool ip_options;
   bool fragmented;
   std::uint32_t interface = 0;  // the kernel's index of where it arrived; 0 where not known
+  Proof proof = Proof::forgeable;
+  // What else the source touched inside the window: the newest first, this probe's port not among
+  // them; at most kMaxToldTouches.
+  std::vector<Touch> touches = {};
 };
+inline constexpr std::size_t kMaxToldTouches = 16;
 
 // Why packets did not count, since the sensor started. One row each in counters.h.
 struct SensorCounters {
@@ -314,8 +385,15 @@ struct SensorCounters {
 // The last Evidence has been sent.
 struct HandedOver {};
 
-using SensorToMonitor =
-    std::variant<SensorReady, Detection, SensorCounters, BindFailed, Evidence, HandedOver>;
+// The last station that the test's frame reached; `tracked`: all of them.
+enum class TestHop : std::uint8_t { none = 0, parsed = 1, classified = 2, tracked = 3 };
+struct SensorTested {
+  std::uint64_t nonce;
+  TestHop reached;
+};
+
+using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters, BindFailed, Evidence,
+                                     HandedOver, SensorTested>;
 
 // ---- Channel C, control socket ------------------------------------------------------------------
 

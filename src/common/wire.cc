@@ -135,6 +135,12 @@ std::optional<Verdict> get(pb::Verdict from) {
       return Verdict::over_budget;
     case pb::VIEW_UNKNOWN:
       return Verdict::view_unknown;
+    case pb::PROTECTED_NETWORK:
+      return Verdict::protected_network;
+    case pb::CONTAINER_NETWORK:
+      return Verdict::container_network;
+    case pb::NOT_READ_BACK:
+      return Verdict::not_read_back;
   }
   return std::nullopt;
 }
@@ -206,7 +212,7 @@ static_assert(static_cast<int>(Verdict::no_command) == pb::NO_COMMAND &&
               static_cast<int>(Backend::command) == pb::COMMAND &&
               static_cast<int>(ReloadedFile::log_file) == pb::LOG_FILE);
 
-static_assert(static_cast<int>(Verdict::view_unknown) == pb::VIEW_UNKNOWN &&
+static_assert(static_cast<int>(Verdict::not_read_back) == pb::NOT_READ_BACK &&
               static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
 static_assert(static_cast<int>(ScanKind::connect) == pb::CONNECT &&
               static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
@@ -216,19 +222,34 @@ std::optional<std::chrono::seconds> get_duration(std::uint64_t seconds) {
   return std::chrono::seconds(seconds);
 }
 
+// The same, and 0 for a ban without expiry.
+std::optional<std::chrono::seconds> get_ban_time(std::uint64_t seconds) {
+  return seconds == 0 ? std::chrono::seconds(0) : get_duration(seconds);
+}
+
 template <class T>
 std::uint64_t count(T duration) {
   return static_cast<std::uint64_t>(duration.count());
 }
 
+void put(const Touch& from, pb::Touch* to) {
+  to->set_protocol(put(from.protocol));
+  to->set_port(from.port.number());
+  to->set_age_seconds(count(from.age));
+}
+
+std::optional<Touch> get(const pb::Touch& from) {
+  const auto protocol = get(from.protocol());
+  const auto port = Port::make(from.port());
+  if (!protocol || !port || from.age_seconds() > static_cast<std::uint64_t>(kMaxBan.count()))
+    return std::nullopt;
+  return Touch{*protocol, *port, std::chrono::seconds(from.age_seconds())};
+}
+
 void put(const Evidence& from, pb::Evidence* to) {
   put(from.source, to->mutable_source());
-  for (const Touch& touch : from.touches) {
-    auto* added = to->add_touches();
-    added->set_protocol(put(touch.protocol));
-    added->set_port(touch.port.number());
-    added->set_age_seconds(count(touch.age));
-  }
+  for (const Touch& touch : from.touches)
+    put(touch, to->add_touches());
   to->set_reported(from.reported);
 }
 
@@ -238,14 +259,26 @@ std::optional<Evidence> get(const pb::Evidence& from) {
     return std::nullopt;
   Evidence evidence{*source, {}, from.reported()};
   for (const pb::Touch& touch : from.touches()) {
-    const auto protocol = get(touch.protocol());
-    const auto port = Port::make(touch.port());
-    if (!protocol || !port || touch.age_seconds() > static_cast<std::uint64_t>(kMaxBan.count()))
-      return std::nullopt;
-    evidence.touches.push_back({*protocol, *port, std::chrono::seconds(touch.age_seconds())});
+    const auto known = get(touch);
+    if (!known) return std::nullopt;
+    evidence.touches.push_back(*known);
   }
   return evidence;
 }
+
+std::optional<Proof> get(pb::Proof from) {
+  switch (static_cast<int>(from)) {
+    case pb::FORGEABLE:
+      return Proof::forgeable;
+    case pb::HANDSHAKE:
+      return Proof::handshake;
+    case pb::ESTABLISHED:
+      return Proof::established;
+  }
+  return std::nullopt;
+}
+static_assert(static_cast<int>(Proof::established) == pb::ESTABLISHED &&
+              static_cast<int>(TestHop::tracked) == pb::TRACKED);
 
 // The four answers to a ReloadOffer have one shape.
 template <class Answer, class Message>
@@ -262,7 +295,7 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
   pb::ToEnforcer out;
   std::visit(
       overloaded{
-          [&](const Accept&) { out.mutable_accept(); },
+          [&](const Accept& m) { out.mutable_accept()->set_armed(m.armed); },
           [&](const Ban& m) {
             auto* ban = out.mutable_ban();
             ban->set_id(m.id);
@@ -270,6 +303,7 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
             ban->set_seconds(count(m.duration));
             ban->set_protocol(put(m.cause.protocol));
             ban->set_port(m.cause.port.number());
+            ban->set_keep_sessions(m.keep_sessions);
           },
           [&](const Unban& m) {
             out.mutable_unban()->set_id(m.id);
@@ -280,6 +314,7 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
             restore->set_id(m.id);
             put(m.source, restore->mutable_source());
             restore->set_seconds(count(m.remaining));
+            restore->set_keep_sessions(m.keep_sessions);
           },
           [&](const RestoreDone&) { out.mutable_restore_done(); },
           [&](const DropSensor&) { out.mutable_drop_sensor(); },
@@ -298,6 +333,11 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
           [&](const ReloadAbandon& m) {
             out.mutable_reload_abandon()->set_generation(m.generation);
           },
+          [&](const Arm& m) { out.mutable_arm()->set_armed(m.armed); },
+          [&](const Audit& m) { out.mutable_audit()->set_id(m.id); },
+          [&](const ListHeld&) { out.mutable_list_held(); },
+          [&](const TestFirewall& m) { out.mutable_test_firewall()->set_id(m.id); },
+          [&](const RequestReload&) { out.mutable_request_reload(); },
       },
       message);
   return serialise(out);
@@ -309,15 +349,15 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
   if (!in || descriptors != 0) return std::nullopt;
   switch (in->verb_case()) {
     case pb::ToEnforcer::kAccept:
-      return Accept{};
+      return Accept{in->accept().armed()};
     case pb::ToEnforcer::kBan: {
       const auto& m = in->ban();
       const auto source = get(m.source());
-      const auto duration = get_duration(m.seconds());
+      const auto duration = get_ban_time(m.seconds());
       const auto protocol = get(m.protocol());
       const auto port = Port::make(m.port());
       if (m.id() == 0 || !source || !duration || !protocol || !port) return std::nullopt;
-      return Ban{m.id(), *source, *duration, {*protocol, *port}};
+      return Ban{m.id(), *source, *duration, {*protocol, *port}, m.keep_sessions()};
     }
     case pb::ToEnforcer::kUnban: {
       const auto source = get(in->unban().source());
@@ -327,9 +367,9 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
     case pb::ToEnforcer::kRestore: {
       const auto& m = in->restore();
       const auto source = get(m.source());
-      const auto remaining = get_duration(m.seconds());
+      const auto remaining = get_ban_time(m.seconds());
       if (m.id() == 0 || !source || !remaining) return std::nullopt;
-      return Restore{m.id(), *source, *remaining};
+      return Restore{m.id(), *source, *remaining, m.keep_sessions()};
     }
     case pb::ToEnforcer::kRestoreDone:
       return RestoreDone{};
@@ -354,6 +394,18 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
       return get_generation<ReloadCommit>(in->reload_commit());
     case pb::ToEnforcer::kReloadAbandon:
       return get_generation<ReloadAbandon>(in->reload_abandon());
+    case pb::ToEnforcer::kArm:
+      return Arm{in->arm().armed()};
+    case pb::ToEnforcer::kAudit:
+      if (in->audit().id() == 0) return std::nullopt;
+      return Audit{in->audit().id()};
+    case pb::ToEnforcer::kListHeld:
+      return ListHeld{};
+    case pb::ToEnforcer::kTestFirewall:
+      if (in->test_firewall().id() == 0) return std::nullopt;
+      return TestFirewall{in->test_firewall().id()};
+    case pb::ToEnforcer::kRequestReload:
+      return RequestReload{};
     case pb::ToEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -412,6 +464,13 @@ std::vector<std::byte> encode(const EnforcerToMonitor& message) {
           },
           [&](const ResolverChannel&) { out.mutable_resolver_channel(); },
           [&](const ResolverLost&) { out.mutable_resolver_lost(); },
+          [&](const Audited& m) {
+            out.mutable_audited()->set_id(m.id);
+            out.mutable_audited()->set_elements(m.elements);
+            out.mutable_audited()->set_digest(m.digest);
+          },
+          [&](const ScoutChannel&) { out.mutable_scout_channel(); },
+          [&](const ScoutLost&) { out.mutable_scout_lost(); },
       },
       message);
   return serialise(out);
@@ -481,6 +540,13 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       return ResolverChannel{};
     case pb::FromEnforcer::kResolverLost:
       return ResolverLost{};
+    case pb::FromEnforcer::kAudited:
+      if (in->audited().id() == 0) return std::nullopt;
+      return Audited{in->audited().id(), in->audited().elements(), in->audited().digest()};
+    case pb::FromEnforcer::kScoutChannel:
+      return ScoutChannel{};
+    case pb::FromEnforcer::kScoutLost:
+      return ScoutLost{};
     case pb::FromEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -510,6 +576,7 @@ std::vector<std::byte> encode(const MonitorToSensor& message) {
                  },
                  [&](const HandOver&) { out.mutable_hand_over(); },
                  [&](const Evidence& m) { put(m, out.mutable_evidence()); },
+                 [&](const TestSensor& m) { out.mutable_test()->set_nonce(m.nonce); },
              },
              message);
   return serialise(out);
@@ -526,6 +593,9 @@ static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes,
       return HandOver{};
     case pb::ToSensor::kEvidence:
       return get(in->evidence());
+    case pb::ToSensor::kTest:
+      if (in->test().nonce() == 0) return std::nullopt;
+      return TestSensor{in->test().nonce()};
     case pb::ToSensor::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -567,6 +637,9 @@ std::vector<std::byte> encode(const SensorToMonitor& message) {
                    detection->set_ip_options(m.ip_options);
                    detection->set_fragmented(m.fragmented);
                    detection->set_interface(m.interface);
+                   detection->set_proof(static_cast<pb::Proof>(m.proof));
+                   for (const Touch& touch : m.touches)
+                     put(touch, detection->add_touches());
                  },
                  [&](const SensorCounters& m) {
                    auto* counters = out.mutable_counters();
@@ -581,6 +654,10 @@ std::vector<std::byte> encode(const SensorToMonitor& message) {
                  },
                  [&](const Evidence& m) { put(m, out.mutable_evidence()); },
                  [&](const HandedOver&) { out.mutable_handed_over(); },
+                 [&](const SensorTested& m) {
+                   out.mutable_tested()->set_nonce(m.nonce);
+                   out.mutable_tested()->set_reached(static_cast<pb::TestHop>(m.reached));
+                 },
              },
              message);
   return serialise(out);
@@ -610,6 +687,16 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
       if (target->is_unspecified() && !(connect && udp)) return std::nullopt;
       if (m.tcp_flags() > 255 || ((udp || connect) && m.tcp_flags() != 0)) return std::nullopt;
       if (m.distinct_ports() == 0 || m.distinct_ports() > kMaxTrigger) return std::nullopt;
+      const auto proof = get(m.proof());
+      const bool shook_hands = proof == Proof::handshake;
+      if (!proof || (shook_hands && (!connect || udp))) return std::nullopt;
+      if (m.touches_size() > static_cast<int>(kMaxToldTouches)) return std::nullopt;
+      std::vector<Touch> touches;
+      for (const pb::Touch& touch : m.touches()) {
+        const auto known = get(touch);
+        if (!known) return std::nullopt;
+        touches.push_back(*known);
+      }
       return Detection{.source = *source,
                        .address = *address,
                        .target = *target,
@@ -621,7 +708,9 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
                        .first = m.first(),
                        .ip_options = m.ip_options(),
                        .fragmented = m.fragmented(),
-                       .interface = m.interface()};
+                       .interface = m.interface(),
+                       .proof = *proof,
+                       .touches = std::move(touches)};
     }
     case pb::FromSensor::kCounters: {
       if (in->counters().values_size() != static_cast<int>(kSensorCounters)) return std::nullopt;
@@ -638,6 +727,12 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
       return get(in->evidence());
     case pb::FromSensor::kHandedOver:
       return HandedOver{};
+    case pb::FromSensor::kTested: {
+      const auto& m = in->tested();
+      const int reached = static_cast<int>(m.reached());
+      if (m.nonce() == 0 || reached < pb::NO_HOP || reached > pb::TRACKED) return std::nullopt;
+      return SensorTested{m.nonce(), static_cast<TestHop>(reached)};
+    }
     case pb::FromSensor::VERB_NOT_SET:
       return std::nullopt;
   }

@@ -212,6 +212,12 @@ void Enforcer::handle(const ReloadCommit& answer) {
   ask(LauncherOp::reload_commit, answer.generation);
 }
 
+void Enforcer::handle(const Arm&) {}
+void Enforcer::handle(const Audit&) {}
+void Enforcer::handle(const ListHeld&) {}
+void Enforcer::handle(const TestFirewall&) {}
+void Enforcer::handle(const RequestReload&) {}
+
 void Enforcer::reload_over() {
   offer_ = Offer::none;
   if (offer_deadline_) parts_.loop.cancel(*offer_deadline_);

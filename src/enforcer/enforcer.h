@@ -80,6 +80,11 @@ class Enforcer {
   void handle(const ReloadRefuse& answer);
   void handle(const ReloadCommit& answer);
   void handle(const ReloadAbandon& answer);
+  void handle(const Arm& arm);
+  void handle(const Audit& audit);
+  void handle(const ListHeld&);
+  void handle(const TestFirewall& test);
+  void handle(const RequestReload&);
 
   // Bans.
   void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,

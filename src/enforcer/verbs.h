@@ -49,6 +49,11 @@ inline constexpr std::array kVerbs{
     VerbRow{"ReloadRefuse", in(Phase::restoring, Phase::serving)},
     VerbRow{"ReloadCommit", in(Phase::restoring, Phase::serving)},
     VerbRow{"ReloadAbandon", in(Phase::restoring, Phase::serving)},
+    VerbRow{"Arm", in(Phase::restoring, Phase::serving)},
+    VerbRow{"Audit", in(Phase::restoring, Phase::serving)},
+    VerbRow{"ListHeld", in(Phase::restoring, Phase::serving)},
+    VerbRow{"TestFirewall", in(Phase::restoring, Phase::serving)},
+    VerbRow{"RequestReload", in(Phase::restoring, Phase::serving)},
 };
 static_assert(kVerbs.size() == std::variant_size_v<MonitorToEnforcer>);
 

@@ -25,6 +25,8 @@ bool by_nature(Verdict verdict) {
     case Verdict::next_hop:
     case Verdict::shared_prefix:
     case Verdict::bad_duration:
+    case Verdict::protected_network:
+    case Verdict::container_network:
     case Verdict::no_command:
       return true;
     case Verdict::ok:
@@ -36,6 +38,7 @@ bool by_nature(Verdict verdict) {
     case Verdict::command_not_run:
     case Verdict::over_budget:
     case Verdict::view_unknown:
+    case Verdict::not_read_back:
       return false;
   }
   return false;

@@ -41,7 +41,15 @@ static_assert(!kReasonNames.back().empty());
 
 // Why a ban is of the host although its whole /64 is held responsible: the rest of that network
 // holds somebody who must never be banned.
-enum class Narrowed : std::uint8_t { no, ignored, own_address, next_hop, shared_prefix };
+enum class Narrowed : std::uint8_t {
+  no,
+  ignored,
+  own_address,
+  next_hop,
+  shared_prefix,
+  protected_network,
+  container_network,
+};
 
 struct Decision {
   Reason reason;

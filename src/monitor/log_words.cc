@@ -92,6 +92,12 @@ std::string command_refusal(Verdict verdict, std::int32_t error) {
       return "too many at once";
     case Verdict::view_unknown:
       return "this host's own addresses are not known";
+    case Verdict::protected_network:
+      return "in PROTECT_NETWORKS";
+    case Verdict::container_network:
+      return "a network of this host's containers or virtual machines";
+    case Verdict::not_read_back:
+      return "the kernel agreed and holds something else";
   }
   return "";
 }
@@ -107,6 +113,7 @@ std::string refusal(Verdict verdict, std::int32_t error) {
     case Verdict::command_not_run:
     case Verdict::over_budget:
     case Verdict::view_unknown:
+    case Verdict::not_read_back:
       return why + "; trying again";
     case Verdict::ok:
     case Verdict::no_command:
@@ -115,6 +122,8 @@ std::string refusal(Verdict verdict, std::int32_t error) {
     case Verdict::next_hop:
     case Verdict::shared_prefix:
     case Verdict::bad_duration:
+    case Verdict::protected_network:
+    case Verdict::container_network:
       break;
   }
   return why;
@@ -152,6 +161,10 @@ std::string_view others(Narrowed why) {
       return "an address of this host";
     case Narrowed::next_hop:
       return "a next hop of this host's routes";
+    case Narrowed::protected_network:
+      return "addresses of PROTECT_NETWORKS";
+    case Narrowed::container_network:
+      return "containers of this host";
     case Narrowed::shared_prefix:
       return "many unrelated hosts";
   }

@@ -48,6 +48,10 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
       // ResolverChannel, ResolverLost: a life of its own.
       {.fresh = true, .adopting = true, .serving = true},
       {.fresh = true, .adopting = true, .serving = true},
+      {.fresh = false, .adopting = false, .serving = true},  // Audited: in answer
+      // ScoutChannel, ScoutLost: as the resolver's.
+      {.fresh = true, .adopting = true, .serving = true},
+      {.fresh = true, .adopting = true, .serving = true},
   }};
   const Row& row = kLegal.at(message.index());
   switch (phase) {
@@ -147,6 +151,16 @@ bool Monitor::on(const Outcome& outcome, Now now) {
   if (outcome.id >= Wrappers::kIds) return on_wrappers_outcome(outcome, now);
   if (runs_.contains(outcome.id)) return on_run_outcome(outcome, now);
   return on_ban_outcome(outcome, now);
+}
+
+bool Monitor::on(const Audited&, Now) {
+  return false;
+}
+bool Monitor::on(const ScoutChannel&, Now) {
+  return true;
+}
+bool Monitor::on(const ScoutLost&, Now) {
+  return true;
 }
 
 // ---- bans ---------------------------------------------------------------------------------------
@@ -329,7 +343,14 @@ bool Monitor::narrow_after_refusal(const Bans::Answer& answer, Now now) {
     case Verdict::bad_duration:
     case Verdict::over_budget:
     case Verdict::view_unknown:
+    case Verdict::not_read_back:
       return false;
+    case Verdict::protected_network:
+      why = Narrowed::protected_network;
+      break;
+    case Verdict::container_network:
+      why = Narrowed::container_network;
+      break;
   }
   const Source host = Source::of(answer.ban.address, true);
   bans_.forget(answer.source);

@@ -164,6 +164,9 @@ class Monitor {
   bool on(const ReloadFailed& failed, Now now);
   bool on(const ResolverChannel& channel, Now now);
   bool on(const ResolverLost& lost, Now now);
+  bool on(const Audited& audited, Now now);
+  bool on(const ScoutChannel& channel, Now now);
+  bool on(const ScoutLost& lost, Now now);
 
   // Bans.
   bool on_ban_outcome(const Outcome& outcome, Now now);
@@ -211,6 +214,7 @@ class Monitor {
   bool hear(const BindFailed& failed, SensorRole role, Now now);
   bool hear(const Evidence& evidence, SensorRole role, Now now);
   bool hear(const HandedOver& done, SensorRole role, Now now);
+  bool hear(const SensorTested& tested, SensorRole role, Now now);
   void sensor_gone();
   bool check_bound(const Sensor& sensor, const Config& config);
   void announce_when_ready(Now now);

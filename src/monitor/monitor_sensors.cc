@@ -211,6 +211,10 @@ bool Monitor::hear(const Evidence& evidence, SensorRole role, Now now) {
   return true;
 }
 
+bool Monitor::hear(const SensorTested&, SensorRole, Now) {
+  return false;
+}
+
 bool Monitor::hear(const HandedOver&, SensorRole role, Now now) {
   if (role != SensorRole::current || sensor_.phase != SensorPhase::handing_over) return false;
   sensor_.phase = SensorPhase::silent;

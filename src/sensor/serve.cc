@@ -59,10 +59,11 @@ void Service::take(const MonitorToSensor& message) {
     // Once: another would find packets judged by the first one.
     if (phase_ == Phase::waiting) return configure(*config);
   } else if (phase_ == Phase::serving) {
-    const auto* evidence = std::get_if<Evidence>(&message);
-    if (evidence == nullptr) return hand_over();
-    sensor_->merge(*evidence, Clock::now());
-    return count_later();
+    if (std::holds_alternative<HandOver>(message)) return hand_over();
+    if (const auto* evidence = std::get_if<Evidence>(&message)) {
+      sensor_->merge(*evidence, Clock::now());
+      return count_later();
+    }
   }
   loop_.stop(kSensorBadMessage);
 }

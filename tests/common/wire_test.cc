@@ -100,10 +100,27 @@ void round_trip(const Envelope& message, Decode decode, unsigned descriptors = 0
 
 TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
   for (const MonitorToEnforcer& m : std::initializer_list<MonitorToEnforcer>{
-           Accept{}, kBan, Unban{1, src("2001:db8::/64")}, Restore{~0ULL, src("fd00::1"), kMaxBan},
-           RestoreDone{}, DropSensor{},
+           Accept{},
+           kBan,
+           Unban{1, src("2001:db8::/64")},
+           Restore{~0ULL, src("fd00::1"), kMaxBan},
+           RestoreDone{},
+           DropSensor{},
            RunCommand{9, Command::run_cmd, src("192.0.2.9"), {Protocol::udp, *Port::make(53)}},
-           Ready{}, ReloadAccept{2}, ReloadRefuse{3}, ReloadCommit{4}, ReloadAbandon{~0U}}) {
+           Ready{},
+           ReloadAccept{2},
+           ReloadRefuse{3},
+           ReloadCommit{4},
+           ReloadAbandon{~0U},
+           Accept{false},
+           Arm{true},
+           Arm{false},
+           Audit{1},
+           ListHeld{},
+           TestFirewall{~0ULL},
+           RequestReload{},
+           Ban{1, src("192.0.2.9"), std::chrono::seconds(0), {Protocol::tcp, *Port::make(1)}, true},
+           Restore{1, src("fd00::1"), std::chrono::seconds(0), true}}) {
     round_trip(m, decode_monitor_to_enforcer);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
@@ -111,12 +128,13 @@ TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
            TableCreated{Backend::none, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
            AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
            Lifted{src("fd00::1")}, Outcome{2, Verdict::no_command, 0}, ReloadOffer{2, true},
-           ReloadFailed{ReloadProblem::other, EPERM, 7}, ResolverLost{}}) {
+           ReloadFailed{ReloadProblem::other, EPERM, 7}, ResolverLost{}, Audited{1, 100'000, ~0ULL},
+           ScoutLost{}, Outcome{3, Verdict::not_read_back, 0}}) {
     round_trip(m, decode_enforcer_to_monitor);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
            SensorChannel{true}, SensorChannel{false}, CommandOutput{~0ULL},
-           ReloadFile{2, ReloadedFile::log_file}, ResolverChannel{}}) {
+           ReloadFile{2, ReloadedFile::log_file}, ResolverChannel{}, ScoutChannel{}}) {
     round_trip(m, decode_enforcer_to_monitor, 1);
   }
 }
@@ -126,6 +144,8 @@ TEST(Wire, EveryVerbOfChannelsBAndCSurvivesTheTrip) {
              decode_monitor_to_sensor);
   round_trip(MonitorToSensor(HandOver{}), decode_monitor_to_sensor);
   round_trip(MonitorToSensor(evidence()), decode_monitor_to_sensor);
+  round_trip(MonitorToSensor(TestSensor{~0ULL}), decode_monitor_to_sensor);
+  round_trip(SensorToMonitor(SensorTested{1, TestHop::classified}), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(evidence()), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(HandedOver{}), decode_sensor_to_monitor);
   round_trip(SensorToMonitor(BindFailed{Protocol::udp, *Port::make(53), EADDRINUSE}),
@@ -167,6 +187,27 @@ TEST(Wire, OnlyADatagramInBindModeMayHaveNoTarget) {
   EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0)) << "TCP has one";
   seen.protocol = Protocol::udp;
   EXPECT_TRUE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+}
+
+TEST(Wire, OnlyAConnectionByTcpProvesAHandshake) {
+  Detection seen = detection();
+  seen.proof = Proof::handshake;
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+  seen.kind = ScanKind::connect;
+  seen.flags = {};
+  EXPECT_TRUE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+  seen.protocol = Protocol::udp;
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
+}
+
+TEST(Wire, DetectionTellsSoManyTouchesAndNoMore) {
+  Detection seen = detection();
+  seen.touches.assign(kMaxToldTouches, {Protocol::udp, *Port::make(9), std::chrono::seconds(1)});
+  const auto back = decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(std::get<Detection>(*back).touches.size(), kMaxToldTouches);
+  seen.touches.push_back(seen.touches.front());
+  EXPECT_FALSE(decode_sensor_to_monitor(encode(SensorToMonitor(seen)), 0));
 }
 
 TEST(Wire, AConnectionHasNoFlags) {
@@ -237,7 +278,7 @@ TEST(Wire, ShapeThatIsNotExactlyOursIsRefused) {
   EXPECT_FALSE(decode_monitor_to_enforcer(join({honest, honest}), 0)) << "one arm twice";
   EXPECT_FALSE(decode_monitor_to_enforcer(join({honest, number(99, 1)}), 0)) << "unknown field";
   EXPECT_FALSE(decode_monitor_to_enforcer(number(99, 1), 0)) << "only an unknown field";
-  EXPECT_FALSE(decode_monitor_to_enforcer(block(1, number(1, 1)), 0)) << "unknown field inside";
+  EXPECT_FALSE(decode_monitor_to_enforcer(block(1, number(2, 1)), 0)) << "unknown field inside";
   EXPECT_FALSE(decode_monitor_to_enforcer(join({honest, Raw(1)}), 0)) << "a byte too many";
   EXPECT_FALSE(decode_monitor_to_enforcer(
       block(2, join({number(5, 23), number(1, 7), source_field(2, "192.0.2.9", 32), number(3, 60),

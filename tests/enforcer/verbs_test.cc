@@ -20,7 +20,12 @@ std::vector<MonitorToEnforcer> every_verb() {
           ReloadAccept{2},
           ReloadRefuse{2},
           ReloadCommit{2},
-          ReloadAbandon{2}};
+          ReloadAbandon{2},
+          Arm{true},
+          Audit{1},
+          ListHeld{},
+          TestFirewall{1},
+          RequestReload{}};
 }
 
 TEST(Verbs, TheTableIsInTheOrderOfTheVariant) {
@@ -28,7 +33,8 @@ TEST(Verbs, TheTableIsInTheOrderOfTheVariant) {
   ASSERT_EQ(verbs.size(), kVerbs.size());
   const std::vector<std::string_view> names{
       "Accept",     "Ban",   "Unban",        "Restore",      "RestoreDone",  "DropSensor",
-      "RunCommand", "Ready", "ReloadAccept", "ReloadRefuse", "ReloadCommit", "ReloadAbandon"};
+      "RunCommand", "Ready", "ReloadAccept", "ReloadRefuse", "ReloadCommit", "ReloadAbandon",
+      "Arm",        "Audit", "ListHeld",     "TestFirewall", "RequestReload"};
   for (std::size_t i = 0; i < verbs.size(); ++i)
     EXPECT_EQ(row_of(verbs[i]).verb, names[i]);
 }
