@@ -1,0 +1,122 @@
+#include "enforcer/enforcer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "common/log.h"
+
+namespace portsentry::enforcer {
+namespace {
+
+// Somebody who removes our table in a loop does not make us run nft in a tight one.
+constexpr std::chrono::milliseconds kTableInterval{100};
+
+}  // namespace
+
+void Enforcer::load_table() {
+  loading_ = true;
+  // What is reported from here until nft has ended is mostly our own doing: read it then, and
+  // count.
+  parts_.loop.unwatch(parts_.table_events);
+  last_load_ = Clock::now();
+  ask(LauncherOp::load_ruleset);
+}
+
+void Enforcer::table_loaded(bool ok, std::int32_t code) {
+  loading_ = false;
+  if (backend_ != Backend::nftables) return;  // a reload has changed its mind meanwhile
+  watch_table();
+  if (ok) {
+    table_backoff_ = Backoff();
+    table_made_ = true;
+    // Loading ruleset.nft is exactly one transaction; a second one was somebody else's.
+    const bool touched_meanwhile = look_at_table(1);
+    announce_table();
+    if (touched_meanwhile) load_table_after(kTableInterval);
+    return;
+  }
+  if (!announced_)
+    fatal("nft could not make the table inet portsentry (status " + std::to_string(code) + ")");
+  tell(TableLost{code});
+  load_table_after(table_backoff_.next({}));
+}
+
+void Enforcer::load_table_after(Clock::duration wait) {
+  if (loading_ || retry_set_) return;
+  retry_set_ = true;
+  parts_.loop.after(wait, [this] {
+    retry_set_ = false;
+    if (backend_ != Backend::nftables) return;
+    // One restoring at a time: the RestoreDone of the first must not end the window of a second.
+    if (phase_ == Phase::restoring) return load_table_after(kTableInterval);
+    load_table();
+  });
+}
+
+void Enforcer::announce_table() {
+  const bool again = std::exchange(announced_, true);
+  phase_ = Phase::restoring;
+  restored_ = 0;
+  restore_deadline_ = parts_.loop.after(kRestoreWindow, [] {
+    fatal("the monitor did not finish restoring within a minute: stopping");
+  });
+  tell(TableCreated{.backend = backend_, .again = again});
+  if (std::exchange(adopt_, false) && backend_ == Backend::nftables) adopt_what_holds();
+  tell(AdoptedDone{});
+}
+
+void Enforcer::adopt_what_holds() {
+  const auto held = parts_.firewall->list();
+  if (!held) fatal("the bans of an earlier run cannot be listed: " + held.error().what);
+  for (const Held& ban : *held)
+    tell(Adopted{ban.source, std::min<std::chrono::seconds>(ban.remaining, kMaxBan)});
+}
+
+void Enforcer::announce_when_restored() {
+  if (phase_ != Phase::restoring) return announce_table();
+  if (std::exchange(announce_set_, true)) return;
+  parts_.loop.after(kTableInterval, [this] {
+    announce_set_ = false;
+    if (backend_ != Backend::nftables) announce_when_restored();
+  });
+}
+
+// What held by the old backend holds on: the monitor, told that there is a new one, restores its
+// bans there. Disarming leaves what exists to its timeouts.
+void Enforcer::change_backend(Backend backend) {
+  if (backend == backend_) return;
+  backend_ = backend;
+  adopt_ = true;
+  if (backend_ != Backend::nftables) {
+    if (parts_.table_events >= 0) parts_.loop.unwatch(parts_.table_events);
+    return announce_when_restored();
+  }
+  if (parts_.firewall == nullptr) {
+    tell(TableLost{EPROTONOSUPPORT});
+    return;
+  }
+  // What happened while nobody watched is not news.
+  static_cast<void>(parts_.table_touched(0));
+  load_table_after({});
+}
+
+void Enforcer::watch_table() {
+  if (parts_.table_events < 0) return;
+  parts_.loop.watch(parts_.table_events, [this](short) {
+    if (!look_at_table(0)) return;
+    const auto quiet_for = Clock::now() - last_load_;
+    load_table_after(quiet_for >= kTableInterval ? Clock::duration{} : kTableInterval - quiet_for);
+  });
+}
+
+// True when the table must be made again. A single ban that was ended by hand is left ended.
+bool Enforcer::look_at_table(unsigned expected) {
+  if (parts_.table_touched(expected)) return true;
+  for (const Source& source : parts_.lifted())
+    tell(Lifted{source});
+  return false;
+}
+
+}  // namespace portsentry::enforcer
