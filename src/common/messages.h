@@ -35,6 +35,7 @@ struct Arm {
 struct BanCause {
   Protocol protocol;
   Port port;
+  bool operator==(const BanCause&) const = default;
 };
 
 // Ban `source` for `duration` from now; one that is banned already has its time changed. Answered

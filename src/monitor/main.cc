@@ -171,6 +171,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
   if (!accepted) return kExitConfig;
 
   Store::Loaded remembered;
+  const bool has_memory = standing.store.has_value();
   const bool new_boot = standing.store && standing.store->new_boot();
   if (standing.store) {
     if (auto loaded = standing.store->load()) {
@@ -194,8 +195,9 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
                      [conf_path, overrides = std::move(overrides)](std::string_view text) {
                        return read_config(text, conf_path, overrides);
                      },
-                 .remembered = std::move(remembered.bans),
-                 .new_boot = new_boot},
+                 .remembered = std::move(remembered.memory),
+                 .new_boot = new_boot,
+                 .has_memory = has_memory},
                 std::move(standing))
       .run();
 }

@@ -374,7 +374,7 @@ void Monitor::tell_restored_when_done() {
     case Restoring::Why::lost:
       return say(lines_.table_restored(done.put_back, done.failed));
     case Restoring::Why::start:
-      effects_.all_restored();
+      effects_.note(BootRestored{});
       return say(lines_.notice(std::to_string(done.put_back) +
                                (done.put_back == 1 ? " ban" : " bans") +
                                " of an earlier run made again" + failed));

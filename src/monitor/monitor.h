@@ -22,6 +22,7 @@
 #include "common/counters.h"
 #include "common/local_view.h"
 #include "common/messages.h"
+#include "common/result.h"
 #include "monitor/bans.h"
 #include "monitor/decide.h"
 #include "monitor/hooks.h"
@@ -29,9 +30,9 @@
 #include "monitor/line_queue.h"
 #include "monitor/log_budget.h"
 #include "monitor/log_lines.h"
+#include "monitor/memory.h"
 #include "monitor/now.h"
 #include "monitor/resolver_client.h"
-#include "monitor/store.h"
 #include "monitor/wrappers.h"
 
 namespace portsentry::monitor {
@@ -68,11 +69,15 @@ class Effects {
   // The successor's channel takes the place of the current sensor's, which is closed.
   virtual void promote_successor() = 0;
   virtual void drop_successor() = 0;  // its channel is closed
-  // What is to be known after a restart; written soon, together with what follows soon. A command's
-  // ban at once: nobody else knows of it, and nobody is told of it before it is on the disk.
-  virtual void remember(const StoredBan& ban) = 0;
-  virtual void forget(const Source& source) = 0;
-  virtual void all_restored() = 0;  // what a boot of the machine undid is done again
+  // What is to be known after a restart. It is on the disk within 100 ms, together with what else was
+  // noted, and Monitor::on_committed() tells the number that this returns; a ban that a command is
+  // asked for (BanBackend::asked) is on the disk before this returns, where the disk takes anything.
+  // Numbers rise. While the disk refuses, nothing is forgotten and nothing is committed.
+  virtual std::uint64_t note(const StateChange& change) = 0;
+  // What was noted of events and is on the disk. An error: nothing is remembered here, or the file
+  // cannot be read.
+  virtual Result<EventPage> events(const EventQuery& query) = 0;
+  virtual Result<std::vector<TopRow>> top(const TopQuery& query) = 0;
   // The process is to end with `status`, after this event.
   // `why` is in the log; whoever waits for a start in the background reads no log.
   virtual void end(int status, std::string_view why) = 0;
@@ -102,8 +107,10 @@ class Monitor {
     // Reads a configuration of a later generation, with the settings of the command line.
     std::function<ConfigReading(std::string_view text)> read_config;
     // What an earlier run left; `new_boot`: the machine was booted since.
-    std::vector<StoredBan> remembered = {};
+    Memory remembered = {};
     bool new_boot = false;
+    // False: there is nowhere to remember anything, and nothing that is noted is ever committed.
+    bool has_memory = true;
   };
 
   // `effects`, and what `setup` refers to, must outlive the monitor.
@@ -138,6 +145,9 @@ class Monitor {
   [[nodiscard]] Source output_of() const { return output_of_; }
   // One printable line of it.
   void command_said(const Source& source, std::string_view line, Now now);
+
+  // Everything that Effects::note() has numbered up to `sequence` is on the disk.
+  void on_committed(std::uint64_t sequence, Now now);
 
   // Runs what is due; call when `wake_at` has come, and after every event.
   void tick(Now now);

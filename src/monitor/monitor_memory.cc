@@ -27,16 +27,15 @@ void Monitor::remember(const Source& source, const Bans::Ban& ban, BanBackend by
   const bool endless = ban.until == Clock::time_point::max();
   const auto left = std::chrono::ceil<std::chrono::seconds>(ban.until - now.steady);
   const std::time_t since = std::max<std::time_t>(ban.since, 0);
-  effects_.remember(
+  effects_.note(PutBan{
       {.source = source,
        .address = ban.address,
-       .protocol = ban.cause.protocol,
-       .port = ban.cause.port,
+       .cause = ban.cause,
        .backend = by,
        .since = since,
        .until = endless ? std::nullopt
                         : std::optional(std::max<std::time_t>(since, now.wall + left.count())),
-       .offences = 1});
+       .offences = 1}});
 }
 
 // Until it holds. A command that was killed may have made it.
@@ -57,15 +56,17 @@ void Monitor::remember_line(const Source& source, Now now) {
 }
 
 void Monitor::forget(const Source& source) {
-  effects_.forget(source);
+  effects_.note(EraseBan{source});
 }
+
+void Monitor::on_committed(std::uint64_t /*sequence*/, Now /*now*/) {}
 
 // At the start, after the kernel has told what it holds.
 void Monitor::recall(Now now) {
   std::size_t left_behind = 0;
-  for (const StoredBan& stored : setup_.remembered) {
+  for (const StoredBan& stored : setup_.remembered.bans) {
     const Source& source = stored.source;
-    const BanCause cause{stored.protocol, stored.port};
+    const BanCause& cause = stored.cause;
     if (stored.backend == BanBackend::nftables) {
       if (bans_.find(source) != nullptr) {
         bans_.describe(source, stored.address, cause, stored.since);
@@ -95,7 +96,7 @@ void Monitor::recall(Now now) {
     const bool holds_on = !left || *left > std::chrono::seconds(0);
     if (!lift_where_protected(source, now) && holds_on) adopted_ += 1;
   }
-  setup_.remembered.clear();
+  setup_.remembered.bans.clear();
   if (left_behind > 0) {
     say(lines_.error("KILL_ROUTE of an earlier run is in force for " + std::to_string(left_behind) +
                      (left_behind == 1 ? " source" : " sources") +
@@ -104,7 +105,7 @@ void Monitor::recall(Now now) {
   if (bans_.being_restored() > 0) {
     restoring_ = Restoring{.why = Restoring::Why::start};
   } else {
-    effects_.all_restored();
+    effects_.note(BootRestored{});
   }
 }
 

@@ -107,6 +107,9 @@ int Server::run() {
 
 int Server::serve() {
   loop_.watch(stop_.get(), [this](short) {
+    // What waits for the disk is told before the last line.
+    write_state();
+    tell_committed();
     monitor_.shut_down();
     loop_.stop(kExitOk);
   });
@@ -279,27 +282,26 @@ void Server::hear_resolver() {
 
 // ---- what is known after a restart --------------------------------------------------------------
 
-void Server::remember(const StoredBan& ban) {
-  if (!standing_.store) return;
-  standing_.store->put(ban);
-  // Once a command runs, its rule may be there, whoever dies then.
-  if (ban.backend == BanBackend::asked && !state_failing_) {
+std::uint64_t Server::note(const StateChange& change) {
+  if (!standing_.store) return ++noted_;
+  const std::uint64_t sequence = standing_.store->note(change);
+  const auto* put = std::get_if<PutBan>(&change);
+  // Once a command runs, its rule may be there, whoever dies then. The monitor is in the middle of
+  // something: it is told of the commit when that is over.
+  if (put != nullptr && put->ban.backend == BanBackend::asked && !state_failing_) {
     write_state();
+    loop_.after(Clock::duration(0), [this] { tell_committed(); });
   } else {
     write_soon();
   }
+  return sequence;
 }
 
-void Server::forget(const Source& source) {
-  if (!standing_.store) return;
-  standing_.store->erase(source);
-  write_soon();
+Result<EventPage> Server::events(const EventQuery&) {
+  return Error{"state: no events are kept"};
 }
-
-void Server::all_restored() {
-  if (!standing_.store) return;
-  standing_.store->boot_restored();
-  if (standing_.store->unflushed() > 0) write_soon();
+Result<std::vector<TopRow>> Server::top(const TopQuery&) {
+  return Error{"state: no events are kept"};
 }
 
 void Server::write_soon() {
@@ -307,7 +309,7 @@ void Server::write_soon() {
 }
 
 void Server::write_state() {
-  if (!standing_.store || standing_.store->unflushed() == 0) return;
+  if (!standing_.store) return;
   const auto written = standing_.store->flush();
   if (written) {
     state_failing_ = false;
@@ -323,7 +325,15 @@ void Server::write_after(Clock::duration pause) {
   loop_.after(pause, [this] {
     writing_soon_ = false;
     write_state();
+    tell_committed();
   });
+}
+
+void Server::tell_committed() {
+  if (!standing_.store || standing_.store->committed() == committed_) return;
+  committed_ = standing_.store->committed();
+  monitor_.on_committed(committed_, now());
+  rearm();
 }
 
 // ---- what commands print ------------------------------------------------------------------------

@@ -57,9 +57,9 @@ class Server final : public Effects {
   void log_by(const Config& config) override;
   void promote_successor() override;
   void drop_successor() override { leave_sensor(SensorRole::successor); }
-  void remember(const StoredBan& ban) override;
-  void forget(const Source& source) override;
-  void all_restored() override;
+  std::uint64_t note(const StateChange& change) override;
+  Result<EventPage> events(const EventQuery& query) override;
+  Result<std::vector<TopRow>> top(const TopQuery& query) override;
   void end(int status, std::string_view why) override;
   [[nodiscard]] Losses losses() const override;
 
@@ -81,6 +81,7 @@ class Server final : public Effects {
   void write_soon();
   void write_after(Clock::duration pause);
   void write_state();
+  void tell_committed();
   void meet_output(const UniqueFd& pipe);
   void read_output(std::size_t slot);
   void end_output(std::size_t slot);
@@ -110,6 +111,8 @@ class Server final : public Effects {
   std::array<std::optional<Output>, kOutputs> outputs_;
   std::uint64_t outputs_unread_ = 0;
   bool writing_soon_ = false;
+  std::uint64_t noted_ = 0;      // where there is no store to count
+  std::uint64_t committed_ = 0;  // as the monitor was told
   std::uint64_t state_failures_ = 0;
   bool state_failing_ = false;
 

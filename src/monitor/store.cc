@@ -290,8 +290,7 @@ std::optional<StoredBan> read_row(const Statement& row) {
   if (!port) return std::nullopt;
   return StoredBan{.source = *source,
                    .address = *address,
-                   .protocol = static_cast<Protocol>(protocol),
-                   .port = *port,
+                   .cause = {static_cast<Protocol>(protocol), *port},
                    .backend = static_cast<BanBackend>(backend),
                    .since = since,
                    .until = ends ? std::optional<std::time_t>(until) : std::nullopt,
@@ -398,7 +397,7 @@ Result<Store::Loaded> Store::load() {
   int step = SQLITE_ROW;
   while ((step = sqlite3_step(rows->get())) == SQLITE_ROW) {
     if (auto ban = read_row(*rows)) {
-      loaded.bans.push_back(*ban);
+      loaded.memory.bans.push_back(*ban);
     } else {
       ++loaded.refused;
     }
@@ -407,19 +406,24 @@ Result<Store::Loaded> Store::load() {
   return loaded;
 }
 
-void Store::put(const StoredBan& ban) {
-  changes_.insert_or_assign(ban.source, ban);
-}
-
-void Store::erase(const Source& source) {
-  changes_.insert_or_assign(source, std::nullopt);
+std::uint64_t Store::note(const StateChange& change) {
+  if (const auto* put = std::get_if<PutBan>(&change))
+    changes_.insert_or_assign(put->ban.source, put->ban);
+  if (const auto* erase = std::get_if<EraseBan>(&change))
+    changes_.insert_or_assign(erase->source, std::nullopt);
+  if (std::holds_alternative<BootRestored>(change)) mark_boot_ = new_boot_;
+  return ++noted_;
 }
 
 Result<void> Store::flush() {
-  if (unflushed() == 0) return {};
+  if (unflushed() == 0) {
+    committed_ = noted_;
+    return {};
+  }
   auto written = transaction(db_.get(), [this] { return write_changes(); });
   if (!written) return written;
   changes_.clear();
+  committed_ = noted_;
   if (mark_boot_) new_boot_ = false;
   mark_boot_ = false;
   return {};
@@ -437,8 +441,8 @@ Result<void> Store::write_changes() {
     bind_text(statement, 1, source.text());
     if (ban) {
       bind_text(statement, 2, ban->address.text());
-      sqlite3_bind_int64(statement.get(), 3, static_cast<int>(ban->protocol));
-      sqlite3_bind_int64(statement.get(), 4, ban->port.number());
+      sqlite3_bind_int64(statement.get(), 3, static_cast<int>(ban->cause.protocol));
+      sqlite3_bind_int64(statement.get(), 4, ban->cause.port.number());
       sqlite3_bind_int64(statement.get(), 5, static_cast<int>(ban->backend));
       sqlite3_bind_int64(statement.get(), 6, ban->since);
       if (ban->until) {

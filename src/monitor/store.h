@@ -7,7 +7,7 @@
 // there is no shared memory and no second reader: look at the file with sqlite3(1) while the daemon
 // is stopped.
 //
-// put() and erase() only note what changed; flush() writes all of it in one transaction and returns
+// note() only notes what changed; flush() writes all of it in one transaction and returns
 // when the disk has it (synchronous FULL). So the caller decides how many changes share a commit
 // (one commit per 100 ms is what the design wants), and what it has not flushed it has not promised.
 //
@@ -25,6 +25,7 @@
 
 #include "common/net_types.h"
 #include "common/result.h"
+#include "monitor/memory.h"
 
 struct sqlite3;
 
@@ -33,23 +34,6 @@ namespace portsentry::monitor {
 // Where open() leaves the file and its log: the numbers that policy.cc knows.
 inline constexpr int kStateFile = 32;
 inline constexpr int kStateLog = 33;
-
-// Who holds a ban, as stored: the numbers never change. `asked`: a command was asked to make it, and
-// what came of that was not heard yet.
-enum class BanBackend : std::uint8_t { nftables = 1, command = 2, asked = 3 };
-
-struct StoredBan {
-  Source source;
-  Address address;  // the exact host whose probe led here, inside `source`
-  Protocol protocol;
-  Port port;
-  BanBackend backend;
-  std::time_t since;                 // wall clock, seconds since 1970, never negative
-  std::optional<std::time_t> until;  // nothing: without expiry; else not before `since`
-  std::uint32_t offences;            // 1 for the first
-
-  bool operator==(const StoredBan&) const = default;
-};
 
 class Store {
  public:
@@ -73,25 +57,24 @@ class Store {
   // Every ban in the file, ordered by nothing in particular. What has been put but not flushed is
   // not in it. A row that holds impossible values is skipped and counted.
   struct Loaded {
-    std::vector<StoredBan> bans;
+    Memory memory;
     std::size_t refused = 0;
   };
   Result<Loaded> load();
 
-  // Note a change; the last word on a source counts. No system call.
-  void put(const StoredBan& ban);
-  void erase(const Source& source);
+  // Note a change; the last word on a source counts. No system call. Returns its number, which
+  // rises: after a flush() that succeeded everything up to committed() is on the disk.
+  std::uint64_t note(const StateChange& change);
+  [[nodiscard]] std::uint64_t committed() const { return committed_; }
   [[nodiscard]] std::size_t unflushed() const { return changes_.size() + (mark_boot_ ? 1U : 0U); }
 
   // One transaction with everything noted. An error ("state: ...: database or disk is full") leaves
   // file and notes as they were: call again later. Without notes it touches nothing.
   Result<void> flush();
 
-  // True from the first open() after a boot of this machine until boot_restored() was flushed: what
+  // True from the first open() after a boot of this machine until BootRestored was flushed: what
   // commands did is gone from the kernel and has to be done again. False for an empty file.
   [[nodiscard]] bool new_boot() const { return new_boot_; }
-  // All that a new boot asks for was done; noted for the next flush().
-  void boot_restored() { mark_boot_ = new_boot_; }
 
  private:
   Store() = default;
@@ -107,6 +90,8 @@ class Store {
   std::string boot_id_;
   bool new_boot_ = false;
   bool mark_boot_ = false;
+  std::uint64_t noted_ = 0;
+  std::uint64_t committed_ = 0;
 };
 
 // /proc/sys/kernel/random/boot_id, before the seal.

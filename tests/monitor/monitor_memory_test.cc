@@ -25,8 +25,7 @@ class MemoryStory : public Story {
                    BanBackend backend = BanBackend::command) const {
     return {.source = host(who),
             .address = address(who),
-            .protocol = Protocol::udp,
-            .port = *Port::make(161),
+            .cause = {Protocol::udp, *Port::make(161)},
             .backend = backend,
             .since = now().wall - 100,
             .until = now().wall + left,
@@ -41,7 +40,7 @@ TEST_F(MemoryStory, ABanByACommandIsRememberedUntilItIsUndone) {
   const StoredBan& kept = effects_.memory.begin()->second;
   EXPECT_EQ(kept.backend, BanBackend::command);
   EXPECT_EQ(kept.until, now().wall + 1800);
-  EXPECT_EQ(kept.port.number(), 23);
+  EXPECT_EQ(kept.cause.port.number(), 23);
   wait(30min);
   EXPECT_EQ(effects_.memory.size(), 1U) << "its undo has not been answered";
   ASSERT_TRUE(hear(Outcome{sent<Unban>().at(0).id, Verdict::ok, 0}));
@@ -60,7 +59,7 @@ TEST_F(MemoryStory, ABanByTheKernelIsNotRememberedUnlessHostsDenyHasALine) {
 }
 
 TEST_F(MemoryStory, AfterARestartItHoldsWithoutRunningTheCommandAgainAndIsUndoneAtItsEnd) {
-  remembered_ = {stored("198.51.100.7", 60)};
+  remembered_.bans = {stored("198.51.100.7", 60)};
   serve_as(Backend::command);
   EXPECT_EQ(count("1 ban of an earlier run still in force"), 1U);
   EXPECT_TRUE(sent<Restore>().empty());
@@ -73,14 +72,14 @@ TEST_F(MemoryStory, AfterARestartItHoldsWithoutRunningTheCommandAgainAndIsUndone
 }
 
 TEST_F(MemoryStory, WhatEndedWhileNobodyWasThereIsUndoneAtOnce) {
-  remembered_ = {stored("198.51.100.7", -60)};
+  remembered_.bans = {stored("198.51.100.7", -60)};
   serve_as(Backend::command);
   wait(1ms);
   EXPECT_EQ(sent<Unban>().size(), 1U);
 }
 
 TEST_F(MemoryStory, AfterABootItIsMadeAgainAndTold) {
-  remembered_ = {stored("198.51.100.7", 60), stored("198.51.100.8", -60)};
+  remembered_.bans = {stored("198.51.100.7", 60), stored("198.51.100.8", -60)};
   new_boot_ = true;
   serve_as(Backend::command);
   ASSERT_EQ(sent<Restore>().size(), 1U);
@@ -106,7 +105,7 @@ TEST_F(MemoryStory, ABanByACommandIsRememberedBeforeTheCommandIsAskedFor) {
 }
 
 TEST_F(MemoryStory, WhatWasAskedForAndNotHeardOfIsMadeAgain) {
-  remembered_ = {stored("198.51.100.7", 60, BanBackend::asked)};
+  remembered_.bans = {stored("198.51.100.7", 60, BanBackend::asked)};
   serve_as(Backend::command);
   ASSERT_EQ(sent<Restore>().size(), 1U);
   ASSERT_TRUE(hear(Outcome{sent<Restore>()[0].id, Verdict::ok, 0}));
@@ -116,7 +115,7 @@ TEST_F(MemoryStory, WhatWasAskedForAndNotHeardOfIsMadeAgain) {
 }
 
 TEST_F(MemoryStory, WhatWasAskedForAndIsOverIsUndone) {
-  remembered_ = {stored("198.51.100.7", -60, BanBackend::asked)};
+  remembered_.bans = {stored("198.51.100.7", -60, BanBackend::asked)};
   serve_as(Backend::command);
   wait(1ms);
   EXPECT_TRUE(sent<Restore>().empty());
@@ -124,7 +123,7 @@ TEST_F(MemoryStory, WhatWasAskedForAndIsOverIsUndone) {
 }
 
 TEST_F(MemoryStory, AnIgnoredSourceIsLifted) {
-  remembered_ = {stored("198.51.100.7", 60)};
+  remembered_.bans = {stored("198.51.100.7", 60)};
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
   serve_as(Backend::command);
   EXPECT_EQ(sent<Unban>().size(), 1U);
@@ -133,8 +132,8 @@ TEST_F(MemoryStory, AnIgnoredSourceIsLifted) {
 
 TEST_F(MemoryStory, ALineOfABanThatEndedMeanwhileIsTakenBack) {
   config_.kill_hosts_deny = "ALL: $TARGET$";
-  remembered_ = {stored("198.51.100.7", -60, BanBackend::nftables),
-                 stored("198.51.100.8", 600, BanBackend::nftables)};
+  remembered_.bans = {stored("198.51.100.7", -60, BanBackend::nftables),
+                      stored("198.51.100.8", 600, BanBackend::nftables)};
   begin(Backend::nftables);
   adopt("198.51.100.8");
   ASSERT_TRUE(hear(AdoptedDone{}));
@@ -176,7 +175,7 @@ TEST_F(MemoryStory, ALineWithoutABanIsRememberedToo) {
 }
 
 TEST_F(MemoryStory, WhatACommandLeftIsTakenOverByNftablesAndWhatStaysIsTold) {
-  remembered_ = {stored("198.51.100.7", 60)};
+  remembered_.bans = {stored("198.51.100.7", 60)};
   serve_as(Backend::nftables);
   EXPECT_EQ(sent<Restore>().size(), 1U);
   EXPECT_EQ(count("KILL_ROUTE of an earlier run is in force for 1 source,"), 1U);

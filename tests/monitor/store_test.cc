@@ -35,8 +35,7 @@ StoredBan ban(std::string_view source, std::time_t since = 1000) {
   const Source s = src(source);
   return {.source = s,
           .address = s.prefix().address(),
-          .protocol = Protocol::tcp,
-          .port = *Port::make(23),
+          .cause = {Protocol::tcp, *Port::make(23)},
           .backend = BanBackend::command,
           .since = since,
           .until = since + 1800,
@@ -93,15 +92,15 @@ class StoreFile : public testing::Test {
     auto loaded = opened->store.load();
     EXPECT_TRUE(loaded);
     EXPECT_EQ(loaded->refused, 0U);
-    std::sort(loaded->bans.begin(), loaded->bans.end(),
+    std::sort(loaded->memory.bans.begin(), loaded->memory.bans.end(),
               [](const StoredBan& a, const StoredBan& b) { return a.source < b.source; });
-    return loaded->bans;
+    return loaded->memory.bans;
   }
   void keep(const std::vector<StoredBan>& bans) const {
     auto opened = open();
     ASSERT_TRUE(opened) << opened.error().what;
     for (const StoredBan& one : bans)
-      opened->store.put(one);
+      opened->store.note(PutBan{one});
     ASSERT_TRUE(opened->store.flush());
   }
   // Somebody else's SQL on the file.
@@ -135,9 +134,9 @@ class StoreFile : public testing::Test {
     EXPECT_NE(opened->finding.find(directory_ + "/" + *aside), std::string::npos);
     const auto loaded = opened->store.load();
     ASSERT_TRUE(loaded);
-    EXPECT_TRUE(loaded->bans.empty());
+    EXPECT_TRUE(loaded->memory.bans.empty());
     EXPECT_FALSE(opened->store.new_boot());
-    opened->store.put(ban("192.0.2.77"));
+    opened->store.note(PutBan{ban("192.0.2.77")});
     EXPECT_TRUE(opened->store.flush());
   }
 
@@ -148,8 +147,8 @@ class StoreFile : public testing::Test {
 TEST_F(StoreFile, RemembersEveryFieldOfEveryKindOfBan) {
   StoredBan v6 = ban("2001:db8::/64", 7);
   v6.address = *Address::parse("2001:db8::7");
-  v6.protocol = Protocol::udp;
-  v6.port = *Port::make(65535);
+  v6.cause.protocol = Protocol::udp;
+  v6.cause.port = *Port::make(65535);
   v6.backend = BanBackend::nftables;
   v6.until.reset();
   v6.offences = 0xffffffff;
@@ -169,12 +168,12 @@ TEST_F(StoreFile, TheLastWordOnASourceCounts) {
   ASSERT_TRUE(opened);
   StoredBan again = ban("192.0.2.1", 5000);
   again.offences = 2;
-  opened->store.put(again);
-  opened->store.put(ban("192.0.2.2", 6000));
-  opened->store.erase(src("192.0.2.2"));
-  opened->store.erase(src("192.0.2.3"));
-  opened->store.put(ban("192.0.2.3", 7000));
-  opened->store.erase(src("192.0.2.200"));  // was never there
+  opened->store.note(PutBan{again});
+  opened->store.note(PutBan{ban("192.0.2.2", 6000)});
+  opened->store.note(EraseBan{src("192.0.2.2")});
+  opened->store.note(EraseBan{src("192.0.2.3")});
+  opened->store.note(PutBan{ban("192.0.2.3", 7000)});
+  opened->store.note(EraseBan{src("192.0.2.200")});  // was never there
   EXPECT_EQ(opened->store.unflushed(), 4U);
   ASSERT_TRUE(opened->store.flush());
   EXPECT_EQ(opened->store.unflushed(), 0U);
@@ -186,7 +185,7 @@ TEST_F(StoreFile, WhatWasNotFlushedIsNotThere) {
   {
     auto opened = open();
     ASSERT_TRUE(opened);
-    opened->store.put(ban("192.0.2.9"));
+    opened->store.note(PutBan{ban("192.0.2.9")});
   }
   EXPECT_EQ(content().size(), 0U);
 }
@@ -194,9 +193,9 @@ TEST_F(StoreFile, WhatWasNotFlushedIsNotThere) {
 TEST_F(StoreFile, AKillAfterFlushLosesNothing) {
   EXPECT_EQ(in_child([&] {
               auto opened = open();
-              opened->store.put(ban("192.0.2.9"));
+              opened->store.note(PutBan{ban("192.0.2.9")});
               require(opened->store.flush().has_value(), "flush");
-              opened->store.put(ban("192.0.2.10"));
+              opened->store.note(PutBan{ban("192.0.2.10")});
               kill(getpid(), SIGKILL);
             }),
             "signal 9");
@@ -207,9 +206,9 @@ TEST_F(StoreFile, AKillAfterFlushLosesNothing) {
 TEST_F(StoreFile, ALogThatEndsInTheMiddleGivesTheStateBeforeIt) {
   EXPECT_EQ(in_child([&] {
               auto opened = open();
-              opened->store.put(ban("192.0.2.1"));
+              opened->store.note(PutBan{ban("192.0.2.1")});
               require(opened->store.flush().has_value(), "flush");
-              opened->store.put(ban("192.0.2.2"));
+              opened->store.note(PutBan{ban("192.0.2.2")});
               require(opened->store.flush().has_value(), "flush");
               _exit(0);
             }),
@@ -249,7 +248,7 @@ TEST_F(StoreFile, ASecondProcessIsRefused) {
               require(second.error().what.find("locked") != std::string::npos, second.error().what);
             }),
             "lived");
-  opened->store.put(ban("192.0.2.9"));
+  opened->store.note(PutBan{ban("192.0.2.9")});
   EXPECT_TRUE(opened->store.flush());
 }
 
@@ -307,7 +306,7 @@ TEST_F(StoreFile, EveryKindOfDamageEndsInBansOrInAFileSetAside) {
       const auto loaded = opened->store.load();
       ASSERT_TRUE(loaded) << at << ' ' << cut << ' ' << loaded.error().what;
       if (!opened->finding.empty()) ++set_aside;
-      opened->store.put(ban("192.0.2.9"));
+      opened->store.note(PutBan{ban("192.0.2.9")});
       ASSERT_TRUE(opened->store.flush()) << at << ' ' << cut;
     }
   }
@@ -318,7 +317,7 @@ TEST_F(StoreFile, ADamagedLogGivesAnOlderStateAndNeverACrash) {
   EXPECT_EQ(in_child([&] {
               auto opened = open();
               for (unsigned i = 0; i < 20; ++i) {
-                opened->store.put(numbered(i));
+                opened->store.note(PutBan{numbered(i)});
                 require(opened->store.flush().has_value(), "flush");
               }
               _exit(0);
@@ -379,7 +378,7 @@ TEST_F(StoreFile, RowsWithImpossibleValuesAreSkippedAndCounted) {
   EXPECT_EQ(opened->finding, "");
   const auto loaded = opened->store.load();
   ASSERT_TRUE(loaded);
-  EXPECT_EQ(loaded->bans, std::vector<StoredBan>{ban("192.0.2.9")});
+  EXPECT_EQ(loaded->memory.bans, std::vector<StoredBan>{ban("192.0.2.9")});
   EXPECT_EQ(loaded->refused, bad.size());
 }
 
@@ -398,7 +397,7 @@ TEST_F(StoreFile, ANewBootIsKnownUntilItsWorkWasDone) {
   {
     auto opened = open("boot-2");
     ASSERT_TRUE(opened);
-    opened->store.boot_restored();
+    opened->store.note(BootRestored{});
     EXPECT_TRUE(opened->store.new_boot());
     EXPECT_EQ(opened->store.unflushed(), 1U);
     ASSERT_TRUE(opened->store.flush());
@@ -429,17 +428,17 @@ TEST_F(StoreFile, WritesAndReadsUnderTheMonitorsOwnFilter) {
                 require(opened->store.load().has_value(), "load");
                 for (unsigned round = 0; round < 4; ++round) {
                   for (unsigned i = 0; i < 20'000; ++i)
-                    opened->store.put(numbered(round * 20'000 + i));
+                    opened->store.note(PutBan{numbered(round * 20'000 + i)});
                   const auto written = opened->store.flush();
                   require(written.has_value(), written ? "" : written.error().what);
                 }
                 for (unsigned i = 0; i < 3000; ++i) {
-                  opened->store.erase(numbered(i).source);
+                  opened->store.note(EraseBan{numbered(i).source});
                   if (i % 100 == 0) require(opened->store.flush().has_value(), "flush");
                 }
                 require(opened->store.flush().has_value(), "flush");
                 const auto loaded = opened->store.load();
-                require(loaded && loaded->bans.size() == 77'000, "77,000 bans");
+                require(loaded && loaded->memory.bans.size() == 77'000, "77,000 bans");
                 { const auto gone = std::move(opened); }
               }),
               "lived")
@@ -458,27 +457,27 @@ TEST_F(StoreFile, AFullDiskIsAnErrorAndNothingIsLostInMemory) {
               {
                 auto opened = open();
                 require(opened.has_value(), "open");
-                opened->store.put(numbered(1));
+                opened->store.note(PutBan{numbered(1)});
                 require(opened->store.flush().has_value(), "flush");
                 std::ofstream(directory_ + "/filler") << std::string(1U << 20U, 'x');
                 for (unsigned i = 2; i < 3000; ++i)
-                  opened->store.put(numbered(i));
+                  opened->store.note(PutBan{numbered(i)});
                 const auto written = opened->store.flush();
                 require(!written, "no room");
                 require(written.error().what.find("full") != std::string::npos,
                         written.error().what);
                 require(opened->store.unflushed() == 2998, "all still noted");
                 const auto loaded = opened->store.load();
-                require(loaded && loaded->bans.size() == 1, "the file as before");
+                require(loaded && loaded->memory.bans.size() == 1, "the file as before");
               }
               {
                 // A start on a full disk still knows what was there.
                 auto opened = open();
                 require(opened.has_value(), opened ? "" : opened.error().what);
                 const auto loaded = opened->store.load();
-                require(loaded && loaded->bans.size() == 1, "found on a full disk");
+                require(loaded && loaded->memory.bans.size() == 1, "found on a full disk");
                 for (unsigned i = 2; i < 3000; ++i)
-                  opened->store.put(numbered(i));
+                  opened->store.note(PutBan{numbered(i)});
                 require(!opened->store.flush(), "no room");
                 fs::remove(directory_ + "/filler");
                 const auto written = opened->store.flush();
@@ -486,7 +485,7 @@ TEST_F(StoreFile, AFullDiskIsAnErrorAndNothingIsLostInMemory) {
               }
               auto opened = open();
               const auto loaded = opened->store.load();
-              require(loaded && loaded->bans.size() == 2999, "all there");
+              require(loaded && loaded->memory.bans.size() == 2999, "all there");
             }),
             "lived");
 }

@@ -36,9 +36,16 @@ class FakeEffects final : public Effects {
     asked.push_back(std::get<Resolve>(message));
     return true;
   }
-  void remember(const StoredBan& ban) override { memory.insert_or_assign(ban.source, ban); }
-  void forget(const Source& source) override { memory.erase(source); }
-  void all_restored() override { restored += 1; }
+  std::uint64_t note(const StateChange& change) override {
+    notes.push_back(change);
+    if (const auto* put = std::get_if<PutBan>(&change))
+      memory.insert_or_assign(put->ban.source, put->ban);
+    if (const auto* erase = std::get_if<EraseBan>(&change)) memory.erase(erase->source);
+    if (std::holds_alternative<BootRestored>(change)) restored += 1;
+    return notes.size();
+  }
+  Result<EventPage> events(const EventQuery&) override { return EventPage{}; }
+  Result<std::vector<TopRow>> top(const TopQuery&) override { return std::vector<TopRow>{}; }
   void log(std::string_view line) override { lines.emplace_back(line); }
   void history(std::string_view line) override { history_text += line; }
   void blocked_append(std::string_view line) override { blocked_text += line; }
@@ -73,7 +80,8 @@ class FakeEffects final : public Effects {
   std::optional<int> ended;
   bool resolver = true;
   std::vector<Resolve> asked;
-  std::map<Source, StoredBan> memory;
+  std::vector<StateChange> notes;      // in order; the first has number 1
+  std::map<Source, StoredBan> memory;  // what the notes come to, of bans
   int restored = 0;
 };
 
@@ -171,7 +179,7 @@ class Story : public ::testing::Test {
 
   Config config_;
   IgnoreList ignored_;
-  std::vector<StoredBan> remembered_;
+  Memory remembered_;
   bool new_boot_ = false;
   KnownView known_;
   FakeEffects effects_;
