@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 namespace portsentry {
@@ -46,6 +47,25 @@ std::optional<std::uint32_t> ephemeral_port(const PortSet& ports) {
   return std::nullopt;
 }
 
+// Every address of `prefix` is in one of `networks`. These are few, and each step down halves what
+// they can hold.
+bool covered(const Prefix& prefix, std::span<const Prefix> networks) {
+  bool some = false;
+  for (const Prefix& network : networks) {
+    if (network.contains(prefix)) return true;
+    some = some || prefix.contains(network);
+  }
+  if (!some) return false;
+  const unsigned length = prefix.length() + 1;
+  const Prefix low = *Prefix::make(prefix.address(), length);
+  std::array<std::byte, 16> bytes{};
+  const Bytes from = prefix.address().bytes();
+  std::copy(from.begin(), from.end(), bytes.begin());
+  bytes.at((length - 1) / 8) |= std::byte{0x80} >> ((length - 1) % 8);
+  const Prefix high = *Prefix::make(*Address::from_bytes(Bytes(bytes).first(from.size())), length);
+  return covered(low, networks) && covered(high, networks);
+}
+
 std::string assigned(std::string_view key, std::string_view value) {
   return std::string(key) + "=\"" + std::string(value) + "\"";
 }
@@ -76,6 +96,9 @@ class Check {
       blocking_is_careful(keys);
       listening_is_possible(keys);
     }
+    trigger_is_understood();
+    times_are_in_order();
+    somebody_can_be_banned();
     commands_are_used();
     kill_route_is_a_filter();
     commands_are_whole();
@@ -168,6 +191,39 @@ class Check {
     }
   }
 
+  // Of an armed configuration blocking_is_careful() has told it.
+  void trigger_is_understood() {
+    if (config_.armed() || config_.scan_trigger > 1 || !places_.sets("SCAN_TRIGGER")) return;
+    warn("SCAN_TRIGGER",
+         "0 and 1 mean the same: one packet to one port is a scan. One packet is easily forged: "
+         "once armed, anybody can have any address banned; 2 asks for a second port");
+  }
+
+  void times_are_in_order() {
+    const auto longer = [&](std::string_view key, std::string_view than, std::string_view so) {
+      warn(key, "is " + std::string(key == "BLOCK_TIME_MAX" ? "shorter" : "longer") + " than " +
+                    std::string(than) + " (" + places_.of(than) + "): " + std::string(so));
+    };
+    // What nobody wrote is not told: a BLOCK_TIME of a month alone means a month.
+    if (config_.block_time_max < config_.block_time && places_.sets("BLOCK_TIME_MAX")) {
+      longer("BLOCK_TIME_MAX", "BLOCK_TIME",
+             "who comes back is banned for BLOCK_TIME each time, and no longer");
+    }
+    if (config_.block_time_forgeable > config_.block_time && places_.sets("BLOCK_TIME_FORGEABLE")) {
+      longer("BLOCK_TIME_FORGEABLE", "BLOCK_TIME",
+             "who may not have sent the packets is banned for longer than who has");
+    }
+  }
+
+  void somebody_can_be_banned() {
+    for (const auto& [every, family] :
+         {std::pair<std::string_view, std::string_view>{"0.0.0.0/0", "IPv4"}, {"::/0", "IPv6"}}) {
+      if (!covered(*Prefix::parse(every), config_.protect_networks)) continue;
+      warn("PROTECT_NETWORKS",
+           "holds every address of " + std::string(family) + ": none of them is ever banned");
+    }
+  }
+
   void listening_is_possible(const Keys& keys) {
     const auto port = ephemeral_port(bind_.of(keys.protocol));
     if (!port) return;
@@ -240,7 +296,8 @@ class Check {
     for (const Keys& keys : kProtocols) {
       if (config_.block(keys.protocol) != BlockMode::ban) continue;
       return warn(keys.block,
-                  "a ban ends after 30m; BLOCK_TIME sets another time (1.2 and 2.x ended none)");
+                  "a ban ends after 30m, or 10m where the packets could be forged; BLOCK_TIME and "
+                  "BLOCK_TIME_FORGEABLE set other times (1.2 and 2.x ended none)");
     }
   }
 

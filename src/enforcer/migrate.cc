@@ -145,7 +145,10 @@ class Migrator {
       if (!parse_number(entry.value, 0, 2))
         return {"0", in_quotes(entry.value) + " bans nobody, as in 1.2"};
       if (mode == BlockMode::ban)
-        return meaning("a ban ends after BLOCK_TIME (1.2 and 2.x ended none)");
+        return meaning(
+            "a ban ends after BLOCK_TIME, or BLOCK_TIME_FORGEABLE where the packets could be "
+            "forged "
+            "(1.2 and 2.x ended none)");
     }
     if (is("SCAN_TRIGGER")) {
       if (config.scan_trigger == 1) {
@@ -215,10 +218,13 @@ class Migrator {
     const auto mode = [](Protocol protocol, const PortSet& ports) {
       return mode_word(protocol, ports.empty() ? WatchMode::none : WatchMode::stealth);
     };
-    const std::array<std::pair<std::string_view, std::string_view>, 4> keys{
+    const std::array<std::pair<std::string_view, std::string_view>, 7> keys{
         {{"TCP_MODE", mode(Protocol::tcp, config.ports.tcp)},
          {"UDP_MODE", mode(Protocol::udp, config.ports.udp)},
          {"BLOCK_TIME", "30m"},
+         {"BLOCK_TIME_MAX", "7d"},
+         {"BLOCK_TIME_FORGEABLE", "10m"},
+         {"BAN_SCOPE", "inbound"},
          {"FIREWALL", "auto"}}};
     write("");
     write("# Added by portsentryd --migrate, with the values that count without them:");

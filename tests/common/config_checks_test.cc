@@ -128,6 +128,49 @@ TEST(ConfigChecks, FourFilesAreFourFiles) {
             "f:3: error: LOG_FILE: '/a' is also IGNORE_FILE: expected a file of its own\n");
 }
 
+TEST(ConfigChecks, WhatATriggerOfNoughtOrOneMeansIsToldWhoNamesIt) {
+  constexpr char kSaid[] =
+      "f:3: warning: SCAN_TRIGGER: 0 and 1 mean the same: one packet to one port is a scan. One "
+      "packet is easily forged: once armed, anybody can have any address banned; 2 asks for a "
+      "second port\n";
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"0\"\n"), kSaid);
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"1\"\n"), kSaid);
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"2\"\n"), "");
+  const std::string armed = found("TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"0\"\nBLOCK_TCP=\"1\"\n");
+  EXPECT_EQ(armed.find("0 and 1 mean"), std::string::npos) << "told once, at what arms";
+  EXPECT_NE(armed.find("BLOCK_TCP: with SCAN_TRIGGER at 0 or 1 a single forged SYN packet"),
+            std::string::npos);
+}
+
+TEST(ConfigChecks, TimesThatContradictEachOtherAreTold) {
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nBLOCK_TIME=\"2h\"\nBLOCK_TIME_MAX=\"1h\"\n"),
+            "f:4: warning: BLOCK_TIME_MAX: is shorter than BLOCK_TIME (line 3): who comes back is "
+            "banned for BLOCK_TIME each time, and no longer\n");
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nBLOCK_TIME_FORGEABLE=\"31m\"\n"),
+            "f:3: warning: BLOCK_TIME_FORGEABLE: is longer than BLOCK_TIME (by default): who may "
+            "not have sent the packets is banned for longer than who has\n");
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nBLOCK_TIME=\"30d\"\n"), "") << "a month each time";
+  EXPECT_EQ(found("TCP_PORTS=\"1\"\nBLOCK_TIME=\"1m\"\n"), "");
+}
+
+TEST(ConfigChecks, ProtectingEverybodyIsToldHoweverItIsWritten) {
+  const auto about = [](const std::string& networks) {
+    return found("TCP_PORTS=\"1\"\nPROTECT_NETWORKS=\"" + networks + "\"\n");
+  };
+  constexpr char kAll4[] =
+      "f:3: warning: PROTECT_NETWORKS: holds every address of IPv4: none of them is ever banned\n";
+  constexpr char kAll6[] =
+      "f:3: warning: PROTECT_NETWORKS: holds every address of IPv6: none of them is ever banned\n";
+  EXPECT_EQ(about("0.0.0.0/0"), kAll4);
+  EXPECT_EQ(about("0.0.0.0/1 128.0.0.0/1"), kAll4);
+  EXPECT_EQ(about("192.0.0.0/2 0.0.0.0/1 160.0.0.0/3 128.0.0.0/3"), kAll4);
+  EXPECT_EQ(about("0.0.0.0/1 128.0.0.0/2 192.0.0.0/3"), "");
+  EXPECT_EQ(about("::/0"), kAll6);
+  EXPECT_EQ(about("::/1 8000::/1 0.0.0.0/0"), std::string(kAll4) + kAll6);
+  EXPECT_EQ(about("10.0.0.0/8 192.0.2.1 2001:db8::/32"), "");
+  EXPECT_EQ(about(""), "");
+}
+
 TEST(ConfigPlaces, NameTheLineTheCommandLineOrTheDefault) {
   const std::array<ConfEntry, 2> entries{{{"A", "1", 7, {}}, {"B", "2", 0, {}}}};
   const ConfigPlaces places("f", entries, true);

@@ -372,7 +372,10 @@ TEST(Config, WhatIsLegalButRiskyOrIdleIsAWarning) {
       {"BLOCK_TCP=\"1\"\nBLOCK_UDP=\"1\"\nSCAN_TRIGGER=\"2\"\nBLOCK_TIME=\"1h\"", ""},
       {"BLOCK_TCP=\"2\"\nKILL_RUN_CMD=\"/c\"", ""},
       {"SCAN_TRIGGER=\"\"",
-       "f:2: warning: SCAN_TRIGGER: found '', read as 0 as in 1.2 (2.x refused the file)\n"},
+       "f:2: warning: SCAN_TRIGGER: found '', read as 0 as in 1.2 (2.x refused the file)\n"
+       "f:2: warning: SCAN_TRIGGER: 0 and 1 mean the same: one packet to one port is a scan. One "
+       "packet is easily forged: once armed, anybody can have any address banned; 2 asks for a "
+       "second port\n"},
       {"RESOLVE_HOST=\"2\"",
        "f:2: warning: RESOLVE_HOST: found '2', read as 1 (on) as in 1.2 (2.x refused the file)\n"},
       {"KILL_RUN_CMD_FIRST=\"\"",
@@ -410,12 +413,14 @@ constexpr Broken kOldReadings[]{
      "f:2: warning: KILL_RUN_CMD: the value holds a tab or a byte outside ASCII and is read whole, "
      "as in PortSentry 2 (1.2 ended it there)\n"},
     {"BLOCK_TCP=\"1\"\nBLOCK_UDP=\"1\"\nSCAN_TRIGGER=\"2\"",
-     "f:2: warning: BLOCK_TCP: a ban ends after 30m; BLOCK_TIME sets another time (1.2 and 2.x "
+     "f:2: warning: BLOCK_TCP: a ban ends after 30m, or 10m where the packets could be forged; "
+     "BLOCK_TIME and BLOCK_TIME_FORGEABLE set other times (1.2 and 2.x "
      "ended none)\n"},
     {"KILL_HOSTS_DENY=\"ALL: $TARGET$\"\nBLOCK_UDP=\"1\"\nSCAN_TRIGGER=\"2\"",
      "f:2: warning: KILL_HOSTS_DENY: written beside each ban, which nftables enforces; 1.2 and 2.x "
      "did nothing else without KILL_ROUTE\n"
-     "f:3: warning: BLOCK_UDP: a ban ends after 30m; BLOCK_TIME sets another time (1.2 and 2.x "
+     "f:3: warning: BLOCK_UDP: a ban ends after 30m, or 10m where the packets could be forged; "
+     "BLOCK_TIME and BLOCK_TIME_FORGEABLE set other times (1.2 and 2.x "
      "ended none)\n"},
 };
 
@@ -477,11 +482,13 @@ TEST(Config, FindingsAboutAnOverrideNameTheCommandLine) {
             "none: no UDP is watched\n");
   EXPECT_EQ(of({"KILL_ROUTE", "/k \x1b[2J"}, kPorts),
             "command line: error: KILL_ROUTE: the value holds a control byte: '/k \\x1b[2J'\n");
-  EXPECT_EQ(of({"FIREWALL", "none"}, "TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"2\"\nBLOCK_TCP=\"1\"\n"),
-            "f:3: error: BLOCK_TCP: no ban can be enforced with FIREWALL=\"none\" (command line): "
-            "expected FIREWALL=\"auto\", or BLOCK_TCP=\"0\" to watch only\n"
-            "f:3: warning: BLOCK_TCP: a ban ends after 30m; BLOCK_TIME sets another time (1.2 and "
-            "2.x ended none)\n");
+  EXPECT_EQ(
+      of({"FIREWALL", "none"}, "TCP_PORTS=\"1\"\nSCAN_TRIGGER=\"2\"\nBLOCK_TCP=\"1\"\n"),
+      "f:3: error: BLOCK_TCP: no ban can be enforced with FIREWALL=\"none\" (command line): "
+      "expected FIREWALL=\"auto\", or BLOCK_TCP=\"0\" to watch only\n"
+      "f:3: warning: BLOCK_TCP: a ban ends after 30m, or 10m where the packets could be forged; "
+      "BLOCK_TIME and BLOCK_TIME_FORGEABLE set other times (1.2 and "
+      "2.x ended none)\n");
 }
 
 TEST(ConfigOverride, IsOneWordBetweenProcesses) {

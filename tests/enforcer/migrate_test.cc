@@ -45,6 +45,9 @@ constexpr char kAdded[] =
     "f: UDP_MODE: added: UDP_MODE=\"\", as by default (1.2 had it on its command line, Debian in "
     "/etc/default/portsentry)\n"
     "f: BLOCK_TIME: added: BLOCK_TIME=\"30m\", as by default\n"
+    "f: BLOCK_TIME_MAX: added: BLOCK_TIME_MAX=\"7d\", as by default\n"
+    "f: BLOCK_TIME_FORGEABLE: added: BLOCK_TIME_FORGEABLE=\"10m\", as by default\n"
+    "f: BAN_SCOPE: added: BAN_SCOPE=\"inbound\", as by default\n"
     "f: FIREWALL: added: FIREWALL=\"auto\", as by default\n";
 
 TEST(Migrate, KeepsCommentsAndOrderAndAddsWhatIsNew) {
@@ -53,7 +56,8 @@ TEST(Migrate, KeepsCommentsAndOrderAndAddsWhatIsNew) {
   EXPECT_EQ(done.text,
             "# watch these\n\nTCP_PORTS=\"1,11\" \t# two\nBLOCK_TCP=\"0\"\n\n"
             "# Added by portsentryd --migrate, with the values that count without them:\n"
-            "TCP_MODE=\"stcp\"\nUDP_MODE=\"\"\nBLOCK_TIME=\"30m\"\nFIREWALL=\"auto\"\n");
+            "TCP_MODE=\"stcp\"\nUDP_MODE=\"\"\nBLOCK_TIME=\"30m\"\nBLOCK_TIME_MAX=\"7d\"\n"
+            "BLOCK_TIME_FORGEABLE=\"10m\"\nBAN_SCOPE=\"inbound\"\nFIREWALL=\"auto\"\n");
   EXPECT_EQ(lines(done.report),
             "f:3: TCP_PORTS: changed meaning: blanks before the key do not hide it, as in 1.2\n"
             "f:4: BLOCK_TCP: kept\n" +
@@ -113,7 +117,9 @@ TEST(Migrate, AValueThatNeededExplainingIsReplacedByWhatItCameTo) {
 
 TEST(Migrate, AMeaningThatChangedIsToldOnce) {
   constexpr Case kCases[]{
-      {"BLOCK_TCP=\"1\"", "", "a ban ends after BLOCK_TIME (1.2 and 2.x ended none)"},
+      {"BLOCK_TCP=\"1\"", "",
+       "a ban ends after BLOCK_TIME, or BLOCK_TIME_FORGEABLE where "
+       "the packets could be forged (1.2 and 2.x ended none)"},
       {"SCAN_TRIGGER=\"3\"", "",
        "counts different ports within SCAN_WINDOW (1.2 and 2.x counted packets, without end)"},
       {"SCAN_TRIGGER=\"60\"", "",
@@ -133,7 +139,7 @@ TEST(Migrate, AMeaningThatChangedIsToldOnce) {
   for (const Case& c : kCases) {
     const std::string text = "TCP_PORTS=\"1\"\n" + std::string(c.line) + "\n";
     const Migration done = migrate_config(text, "f");
-    ASSERT_EQ(done.report.size(), 6U) << c.line;
+    ASSERT_EQ(done.report.size(), 9U) << c.line;
     EXPECT_TRUE(done.report[1].ends_with("changed meaning: " + std::string(c.said)))
         << done.report[1];
     EXPECT_TRUE(done.text.starts_with(text)) << "the line stays";
@@ -243,8 +249,12 @@ TEST(Migrate, PortSentrysOwnFileIsReportedKeyByKey) {
       "(1.2 put the mode behind its name, 2.x wrote bytes)\n"
       "f:21: RESOLVE_HOST: changed meaning: a line waits at most two seconds for a name, and a "
       "ban never\n"
-      "f:22: BLOCK_UDP: changed meaning: a ban ends after BLOCK_TIME (1.2 and 2.x ended none)\n"
-      "f:23: BLOCK_TCP: changed meaning: a ban ends after BLOCK_TIME (1.2 and 2.x ended none)\n"
+      "f:22: BLOCK_UDP: changed meaning: a ban ends after BLOCK_TIME, or BLOCK_TIME_FORGEABLE "
+      "where "
+      "the packets could be forged (1.2 and 2.x ended none)\n"
+      "f:23: BLOCK_TCP: changed meaning: a ban ends after BLOCK_TIME, or BLOCK_TIME_FORGEABLE "
+      "where "
+      "the packets could be forged (1.2 and 2.x ended none)\n"
       "f:27: KILL_HOSTS_DENY: changed meaning: written beside a ban, which nftables enforces, "
       "and taken out when it ends\n"
       "f:32: SCAN_TRIGGER: replaced by SCAN_TRIGGER=\"1\": the first hit is the first, 0 and 1 "
@@ -254,6 +264,9 @@ TEST(Migrate, PortSentrysOwnFileIsReportedKeyByKey) {
       "f: UDP_MODE: added: UDP_MODE=\"sudp\", as by default (1.2 had it on its command line, "
       "Debian in /etc/default/portsentry)\n"
       "f: BLOCK_TIME: added: BLOCK_TIME=\"30m\", as by default\n"
+      "f: BLOCK_TIME_MAX: added: BLOCK_TIME_MAX=\"7d\", as by default\n"
+      "f: BLOCK_TIME_FORGEABLE: added: BLOCK_TIME_FORGEABLE=\"10m\", as by default\n"
+      "f: BAN_SCOPE: added: BAN_SCOPE=\"inbound\", as by default\n"
       "f: FIREWALL: added: FIREWALL=\"auto\", as by default\n");
 }
 
