@@ -71,8 +71,8 @@ class Checker:
             if not found:
                 continue
             name = found[1]
-            if name.endswith(".pb.h") and path.name != "wire.cc":
-                self.say(path, number, "only wire.cc sees generated protobuf headers")
+            if name.endswith(".pb.h") and not re.fullmatch(r"wire(_\w+)?\.(cc|h)", path.name):
+                self.say(path, number, "only wire*.cc see generated protobuf headers")
             if AVOIDED.search(line):
                 self.say(path, number, f"<{name}> is not used here (STYLE: what to avoid)")
             other = name.split("/")[0]
@@ -88,8 +88,15 @@ class Checker:
                 self.say(path, 1, f"tests/{TESTED_ELSEWHERE[name]} should test it and is missing")
             return
         stem = path.stem
-        tests = list((self.tree / "tests" / side).glob(f"{stem}_test.cc")) + \
-            list((self.tree / "tests" / side).glob(f"{stem}_root_test.cc"))
+        # One class, written in several files by subject: foo.h, foo.cc, foo_subject.cc. Its test may be
+        # written by subject too, or be one.
+        stems = [stem]
+        while "_" in stems[-1] and not path.with_name(f"{stems[-1]}.h").exists():
+            stems.append(stems[-1].rpartition("_")[0])
+        if not path.with_name(f"{stems[-1]}.h").exists():
+            stems = [stem]
+        names = [f"{s}{kind}_test.cc" for s in stems for kind in ("", "_root")]
+        tests = [test for name in names if (test := self.tree / "tests" / side / name).exists()]
         if not tests:
             self.say(path, 1, f"has no tests/{side}/{stem}_test.cc")
         elif not any(re.search(r"\bTEST(_[FP])?\s*\(", test.read_text()) for test in tests):

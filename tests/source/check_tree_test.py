@@ -44,7 +44,7 @@ class CheckTree(unittest.TestCase):
         self.assert_one("shell", "src/enforcer/a.cc", "/* fine */ int i = system(x);\n")
 
     def test_generated_header_outside_wire_is_found(self):
-        self.assert_one("wire.cc", "src/common/a.cc", '#include "proto/types.pb.h"\n')
+        self.assert_one("wire*.cc", "src/common/a.cc", '#include "proto/types.pb.h"\n')
 
     def test_include_across_sides_is_found(self):
         self.assert_one("may not include monitor/", "src/sensor/a.h", '#include "monitor/a.h"\n')
@@ -69,6 +69,12 @@ class CheckTree(unittest.TestCase):
     def test_file_that_the_readme_names_and_nobody_has_is_found(self):
         self.assert_one("src/b.cc does not exist", "README.md", "See `src/b.cc` and `tests/*.py`.\n",
                         **{"tests/a.py": "\n"})
+
+    def test_part_of_a_class_is_tested_with_the_class(self):
+        parts = {"src/monitor/a.h": "int a;\n", "tests/monitor/a_test.cc": "TEST(A, B) {}\n"}
+        self.assertEqual(self.breaches({"src/monitor/a_part.cc": "int b;\n", **parts}), [])
+        found = self.breaches({"src/monitor/a_part.cc": "int b;\n", "src/monitor/a_part.h": "int b;\n", **parts})
+        self.assertIn("has no tests/monitor/a_part_test.cc", "".join(found))
 
     def test_avoided_header_is_found(self):
         self.assert_one("not used here", "src/monitor/a.h", "#include <iostream>\n")
