@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,9 +56,15 @@ std::optional<Address> via_of(Bytes payload) {
   return address_of(reader.rest(), *family);
 }
 
+// A gateway, and the interface that leads to it (0 where the message does not say).
+struct Hop {
+  Address gateway;
+  std::uint32_t interface = 0;
+};
+
 // The gateways of RTA_MULTIPATH: struct rtnexthop, each with attributes of its own. False when the
 // list lies about its lengths.
-bool multipath_gateways(Bytes payload, unsigned family, std::vector<Address>& gateways) {
+bool multipath_gateways(Bytes payload, unsigned family, std::vector<Hop>& gateways) {
   ByteReader reader(payload);
   while (reader.remaining() > 0) {
     const Bytes from_here = reader.rest();
@@ -73,13 +81,35 @@ bool multipath_gateways(Bytes payload, unsigned family, std::vector<Address>& ga
         continue;
       }
       if (!gateway) return false;
-      gateways.push_back(*gateway);
+      gateways.push_back(
+          {*gateway, hop->rtnh_ifindex > 0 ? static_cast<std::uint32_t>(hop->rtnh_ifindex) : 0});
     }
     if (attributes.malformed()) return false;
     const std::size_t padded = (hop->rtnh_len + std::size_t{3}) & ~std::size_t{3};
     reader = ByteReader(from_here.subspan(std::min(padded, from_here.size())));
   }
   return true;
+}
+
+// IFLA_INFO_KIND inside IFLA_LINKINFO: what makes an interface virtual.
+std::string kind_of_link(Bytes payload) {
+  NetlinkAttributes attributes(payload);
+  while (const auto attribute = attributes.next()) {
+    if (attribute->type != IFLA_INFO_KIND) continue;
+    std::string kind;
+    for (const std::byte b : attribute->payload)
+      kind.push_back(std::to_integer<char>(b));
+    kind.resize(std::min(kind.find('\0'), kind.size()));
+    return kind;
+  }
+  return {};
+}
+
+// What is behind such an interface is a container's or a virtual machine's end of it. Hardware has no
+// kind; a VLAN, a bond or a tunnel has one and leads to strangers all the same.
+bool ends_on_this_host(std::string_view kind) {
+  constexpr std::array<std::string_view, 4> kKinds{"veth", "tun", "netkit", "dummy"};
+  return std::find(kKinds.begin(), kKinds.end(), kind) != kKinds.end();
 }
 
 void append(std::string& text, Bytes bytes) {
@@ -124,6 +154,13 @@ std::optional<Address> LocalView::Networks::lowest_in(const Prefix& prefix) cons
     }
   }
   return lowest;
+}
+
+void LocalView::Networks::each(const std::function<void(const Prefix&)>& visit) const {
+  for (const auto& [length, same_length] : by_length_) {
+    for (const auto& [network, vouchers] : same_length)
+      visit(network);
+  }
 }
 
 void LocalView::clear() {
@@ -182,19 +219,37 @@ void LocalView::apply_link(Bytes payload, bool added) {
     interfaces_.erase(index);
     return;
   }
+  Interface told;
+  bool named = false;
+  bool whole = true;
   NetlinkAttributes attributes(reader.rest());
   while (const auto attribute = attributes.next()) {
-    if (attribute->type != IFLA_IFNAME) continue;
-    std::string name;
-    append(name, attribute->payload);
-    name.resize(std::min(name.find('\0'), name.size()));
-    if (name.empty() || name.size() >= IFNAMSIZ) {
-      ++malformed_;
-    } else {
-      interfaces_.insert_or_assign(index, name);
+    switch (attribute->type) {
+      case IFLA_WIRELESS:  // something happened on the air; the rest is left out
+        whole = false;
+        break;
+      case IFLA_IFNAME:
+        named = true;
+        append(told.name, attribute->payload);
+        told.name.resize(std::min(told.name.find('\0'), told.name.size()));
+        break;
+      case IFLA_MASTER:
+        told.master = number_of(attribute->payload).value_or(0);
+        break;
+      case IFLA_LINKINFO:
+        told.kind = kind_of_link(attribute->payload);
+        break;
+      default:
+        break;
     }
   }
   if (attributes.malformed()) ++malformed_;
+  if (!named || !whole) return;
+  if (told.name.empty() || told.name.size() >= IFNAMSIZ) {
+    ++malformed_;
+    return;
+  }
+  interfaces_.insert_or_assign(index, std::move(told));
 }
 
 void LocalView::apply_address(Bytes payload, bool added) {
@@ -258,7 +313,7 @@ void LocalView::apply_route(Bytes payload, bool added, bool replaces) {
 
   Bytes destination_bytes;
   std::optional<Address> destination;
-  std::vector<Address> gateways;
+  std::vector<Hop> gateways;
   std::uint32_t table = header->rtm_table;
   std::uint32_t priority = 0;
   std::uint32_t interface = 0;
@@ -272,7 +327,7 @@ void LocalView::apply_route(Bytes payload, bool added, bool replaces) {
     };
     const auto take_gateway = [&](const std::optional<Address>& gateway) {
       sound = sound && gateway.has_value();
-      if (gateway) gateways.push_back(*gateway);
+      if (gateway) gateways.push_back({*gateway});
     };
     switch (attribute->type) {
       case RTA_DST:
@@ -332,11 +387,12 @@ void LocalView::apply_route(Bytes payload, bool added, bool replaces) {
   if (header->rtm_type != RTN_UNICAST) return;
 
   if (replaces) forget_route(route);
-  for (const Address& gateway : gateways) {
+  for (const auto& [gateway, by] : gateways) {
+    const std::uint32_t uplink = by != 0 ? by : interface;
     if (added) {
-      add_hop(gateway, route);
+      add_hop(gateway, uplink, route);
     } else {
-      remove_hop(gateway, route);
+      remove_hop(gateway, uplink, route);
     }
   }
 }
@@ -350,9 +406,11 @@ void LocalView::apply_nexthop(Bytes payload, bool added, bool replaces) {
   }
   std::optional<std::uint32_t> id;
   Bytes gateway_bytes;
+  std::uint32_t interface = 0;
   NetlinkAttributes attributes(reader.rest());
   while (const auto attribute = attributes.next()) {
     if (attribute->type == NHA_ID) id = number_of(attribute->payload);
+    if (attribute->type == NHA_OIF) interface = number_of(attribute->payload).value_or(0);
     if (attribute->type == NHA_GATEWAY) gateway_bytes = attribute->payload;
   }
   const auto gateway = address_of(gateway_bytes, header->nh_family);
@@ -366,29 +424,40 @@ void LocalView::apply_nexthop(Bytes payload, bool added, bool replaces) {
   std::string object = "object/";
   append_number(object, *id);
   forget_route(object);
-  if (added && gateway) add_hop(*gateway, object);
+  if (added && gateway) add_hop(*gateway, interface, object);
 }
 
-void LocalView::add_hop(const Address& gateway, const std::string& route) {
+void LocalView::NextHop::add(const std::string& route) {
+  if (too_many) return;
+  routes.insert(route);
+  too_many = routes.size() > kRoutesPerHop;
+}
+
+bool LocalView::NextHop::remove(const std::string& route) {
+  if (!too_many) routes.erase(route);
+  return routes.empty();
+}
+
+void LocalView::add_hop(const Address& gateway, std::uint32_t uplink, const std::string& route) {
   if (gateway.is_unspecified()) return;  // "on link": no hop
-  NextHop& hop = next_hops_[gateway];
-  if (hop.too_many) return;
-  hop.routes.insert(route);
-  hop.too_many = hop.routes.size() > kRoutesPerHop;
+  next_hops_[gateway].add(route);
+  if (uplink != 0) uplinks_[uplink].add(route);
 }
 
-void LocalView::remove_hop(const Address& gateway, const std::string& route) {
+void LocalView::remove_hop(const Address& gateway, std::uint32_t uplink, const std::string& route) {
   const auto hop = next_hops_.find(gateway);
-  if (hop == next_hops_.end() || hop->second.too_many) return;
-  hop->second.routes.erase(route);
-  if (hop->second.routes.empty()) next_hops_.erase(hop);
+  if (hop != next_hops_.end() && hop->second.remove(route)) next_hops_.erase(hop);
+  const auto link = uplinks_.find(uplink);
+  if (link != uplinks_.end() && link->second.remove(route)) uplinks_.erase(link);
 }
 
 void LocalView::forget_route(const std::string& route) {
-  for (auto hop = next_hops_.begin(); hop != next_hops_.end();) {
-    if (!hop->second.too_many) hop->second.routes.erase(route);
-    hop = hop->second.routes.empty() ? next_hops_.erase(hop) : std::next(hop);
-  }
+  const auto forget = [&](auto& all) {
+    for (auto one = all.begin(); one != all.end();)
+      one = one->second.remove(route) ? all.erase(one) : std::next(one);
+  };
+  forget(next_hops_);
+  forget(uplinks_);
 }
 
 bool LocalView::is_own(const Address& address) const {
@@ -415,10 +484,48 @@ std::optional<Address> LocalView::next_hop_inside(const Prefix& prefix) const {
   return hop->first;
 }
 
+bool LocalView::is_container_bridge(std::uint32_t index) const {
+  const auto found = interfaces_.find(index);
+  if (found == interfaces_.end() || found->second.kind != "bridge") return false;
+  if (uplinks_.contains(index)) return false;
+  return std::none_of(interfaces_.begin(), interfaces_.end(), [&](const auto& other) {
+    return other.second.master == index && !ends_on_this_host(other.second.kind);
+  });
+}
+
+std::optional<Address> LocalView::container_inside(const Prefix& prefix) const {
+  std::optional<Address> lowest;
+  for (const OwnAddress& own : own_) {
+    const bool overlap = own.network.contains(prefix) || prefix.contains(own.network);
+    if (!overlap || own.network.is_host() || !is_container_bridge(own.interface)) continue;
+    keep_lower(lowest, own.network.contains(prefix) ? prefix.address() : own.network.address());
+  }
+  return lowest;
+}
+
+void LocalView::each_own(const std::function<void(const Prefix&)>& visit) const {
+  for (const OwnAddress& own : own_)
+    visit(Prefix::host(own.address));
+  local_.each(visit);
+}
+
+void LocalView::each_next_hop(const std::function<void(const Address&)>& visit) const {
+  for (const auto& [gateway, hop] : next_hops_)
+    visit(gateway);
+}
+
+void LocalView::each_container_network(
+    const std::function<void(const Prefix&, std::uint32_t interface)>& visit) const {
+  for (const OwnAddress& own : own_) {
+    if (!own.network.is_host() && is_container_bridge(own.interface))
+      visit(own.network, own.interface);
+  }
+}
+
 std::optional<std::string> LocalView::interface_name(std::uint32_t index) const {
   const auto found = interfaces_.find(index);
   if (found == interfaces_.end()) return std::nullopt;
-  return found->second;
+  return found->second.name;
 }
 
 }  // namespace portsentry

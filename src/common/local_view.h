@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -34,6 +35,17 @@ class LocalView {
   // of every routing table, of multipath routes and of nexthop objects (even unused ones).
   [[nodiscard]] std::optional<Address> own_inside(const Prefix& prefix) const;
   [[nodiscard]] std::optional<Address> next_hop_inside(const Prefix& prefix) const;
+  // An address inside `prefix` of a network behind a bridge of this host for containers or virtual
+  // machines: one that has no member but such as end on this host (veth, tap) and by which no route
+  // with a gateway leaves. A bridge that carries this host's own uplink is a switch like any other,
+  // and whoever is behind it a stranger.
+  [[nodiscard]] std::optional<Address> container_inside(const Prefix& prefix) const;
+  // What the three above know, in the order of addresses; for people to read. One address may come
+  // under several lengths.
+  void each_own(const std::function<void(const Prefix&)>& visit) const;
+  void each_next_hop(const std::function<void(const Address&)>& visit) const;
+  void each_container_network(
+      const std::function<void(const Prefix&, std::uint32_t interface)>& visit) const;
   // The kernel's index (never 0) to name; nothing when unknown.
   [[nodiscard]] std::optional<std::string> interface_name(std::uint32_t index) const;
   [[nodiscard]] std::size_t malformed() const { return malformed_; }
@@ -50,9 +62,10 @@ class LocalView {
   void apply_address(Bytes payload, bool added);
   void apply_route(Bytes payload, bool added, bool replaces);
   void apply_nexthop(Bytes payload, bool added, bool replaces);
-  void add_hop(const Address& gateway, const std::string& route);
-  void remove_hop(const Address& gateway, const std::string& route);
+  void add_hop(const Address& gateway, std::uint32_t uplink, const std::string& route);
+  void remove_hop(const Address& gateway, std::uint32_t uplink, const std::string& route);
   void forget_route(const std::string& route);
+  [[nodiscard]] bool is_container_bridge(std::uint32_t index) const;
 
   // Sorted by address first, so that is_own() is one look-up.
   struct OwnAddress {
@@ -65,6 +78,8 @@ class LocalView {
   // other. A router with a full table has a million routes by a few gateways: only so many are
   // remembered, and a gateway with more stays protected until the next dump.
   struct NextHop {
+    void add(const std::string& route);
+    bool remove(const std::string& route);  // true: no route is left
     std::set<std::string> routes;
     bool too_many = false;
   };
@@ -80,6 +95,7 @@ class LocalView {
     [[nodiscard]] bool contains(const Address& address) const;
     // The lowest address that is both in `prefix` and in one of these.
     [[nodiscard]] std::optional<Address> lowest_in(const Prefix& prefix) const;
+    void each(const std::function<void(const Prefix&)>& visit) const;
 
    private:
     std::map<unsigned, std::map<Prefix, std::set<std::string>>> by_length_;
@@ -89,7 +105,14 @@ class LocalView {
   Networks on_link_;
   Networks local_;
   std::map<Address, NextHop> next_hops_;
-  std::map<std::uint32_t, std::string> interfaces_;
+  // The same by interface: by which of them a route with a gateway leaves.
+  std::map<std::uint32_t, NextHop> uplinks_;
+  struct Interface {
+    std::string name;
+    std::string kind;  // of a virtual one: "bridge", "veth"; empty: hardware, or nothing said
+    std::uint32_t master = 0;  // whose member it is; 0: nobody's
+  };
+  std::map<std::uint32_t, Interface> interfaces_;
   std::size_t malformed_ = 0;
   bool routes_may_be_gone_ = false;
 };

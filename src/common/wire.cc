@@ -9,6 +9,7 @@
 #include "control.pb.h"
 #include "enforcer.pb.h"
 #include "resolver.pb.h"
+#include "scout.pb.h"
 #include "sensor.pb.h"
 #include "types.pb.h"
 
@@ -886,6 +887,65 @@ static std::optional<ResolverToMonitor> understand_resolver_to_monitor(Bytes byt
 
 std::optional<ResolverToMonitor> decode_resolver_to_monitor(Bytes bytes, unsigned descriptors) {
   return exactly(understand_resolver_to_monitor(bytes, descriptors), bytes);
+}
+
+// ---- channel S ----------------------------------------------------------------------------------
+
+std::vector<std::byte> encode(const ScoutToMonitor& message) {
+  pb::FromScout out;
+  std::visit(overloaded{
+                 [&](const SnapshotBegin&) { out.mutable_snapshot_begin(); },
+                 [&](const Found& m) {
+                   put(m.address, out.mutable_found()->mutable_address());
+                   out.mutable_found()->set_where(static_cast<pb::FoundIn>(m.where));
+                   out.mutable_found()->set_since(static_cast<std::uint64_t>(m.since));
+                 },
+                 [&](const SnapshotEnd& m) { out.mutable_snapshot_end()->set_files(m.files); },
+             },
+             message);
+  return serialise(out);
+}
+
+static_assert(static_cast<int>(FoundIn::resolv_conf) == pb::RESOLV_CONF &&
+              static_cast<int>(FoundIn::utmp) == pb::UTMP &&
+              static_cast<int>(kLastFoundIn) == pb::LOGIND);
+
+static std::optional<Found> get(const pb::Found& from) {
+  const auto address = get(from.address());
+  const int number = static_cast<int>(from.where());
+  if (!address || !address->is_routable_unicast() || number < pb::RESOLV_CONF ||
+      number > pb::LOGIND) {
+    return std::nullopt;
+  }
+  const auto where = static_cast<FoundIn>(number);
+  constexpr std::uint64_t kLatest = std::uint64_t{1} << 62U;
+  if (from.since() >= kLatest) return std::nullopt;
+  if (from.since() != 0 && kind_of(where) != FoundKind::session) return std::nullopt;
+  return Found{*address, where, static_cast<std::int64_t>(from.since())};
+}
+
+static std::optional<ScoutToMonitor> understand_scout_to_monitor(Bytes bytes,
+                                                                 unsigned descriptors) {
+  const auto in = parse<pb::FromScout>(bytes);
+  if (!in || descriptors != 0) return std::nullopt;
+  switch (in->verb_case()) {
+    case pb::FromScout::kSnapshotBegin:
+      return SnapshotBegin{};
+    case pb::FromScout::kFound: {
+      const auto found = get(in->found());
+      if (!found) return std::nullopt;
+      return *found;
+    }
+    case pb::FromScout::kSnapshotEnd:
+      return SnapshotEnd{in->snapshot_end().files()};
+    case pb::FromScout::VERB_NOT_SET:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<ScoutToMonitor> decode_scout_to_monitor(Bytes bytes, unsigned descriptors) {
+  return exactly(understand_scout_to_monitor(bytes, descriptors), bytes);
 }
 
 }  // namespace portsentry

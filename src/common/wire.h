@@ -10,6 +10,7 @@
 
 #include "common/bytes.h"
 #include "common/messages.h"
+#include "common/scout_messages.h"
 
 namespace portsentry {
 
@@ -21,6 +22,7 @@ std::vector<std::byte> encode(const ControlRequest& message);
 std::vector<std::byte> encode(const ControlReply& message);
 std::vector<std::byte> encode(const MonitorToResolver& message);
 std::vector<std::byte> encode(const ResolverToMonitor& message);
+std::vector<std::byte> encode(const ScoutToMonitor& message);
 
 // `descriptors` is how many came with the message (0 or 1); a verb that expects another number is
 // refused.
@@ -32,5 +34,6 @@ std::optional<ControlRequest> decode_control_request(Bytes bytes, unsigned descr
 std::optional<ControlReply> decode_control_reply(Bytes bytes, unsigned descriptors);
 std::optional<MonitorToResolver> decode_monitor_to_resolver(Bytes bytes, unsigned descriptors);
 std::optional<ResolverToMonitor> decode_resolver_to_monitor(Bytes bytes, unsigned descriptors);
+std::optional<ScoutToMonitor> decode_scout_to_monitor(Bytes bytes, unsigned descriptors);
 
 }  // namespace portsentry

@@ -15,6 +15,16 @@ Reason reason_of(Protection protection) {
       return Reason::own_address;
     case Protection::next_hop:
       return Reason::next_hop;
+    case Protection::resolver:
+      return Reason::resolver;
+    case Protection::dhcp_server:
+      return Reason::dhcp_server;
+    case Protection::login_session:
+      return Reason::login_session;
+    case Protection::protected_network:
+      return Reason::protected_network;
+    case Protection::container_network:
+      return Reason::container_network;
   }
   return Reason::not_unicast;
 }
@@ -36,14 +46,31 @@ Reason reason_of(Bans::State state) {
   return Reason::refused_before;
 }
 
+Shield shield_of(const Knowledge& known) {
+  return {.local = known.local,
+          .scouted = known.scouted,
+          .networks = known.config.protect_networks,
+          .sessions = known.config.protect_sessions};
+}
+
 // Why the network around an unprotected host must not be banned as a whole.
 Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
   if (known.ignored.intersects(prefix, known.wall)) return Narrowed::ignored;
-  switch (protection(prefix, known.local)) {
+  switch (protection(prefix, shield_of(known))) {
     case Protection::own_address:
       return Narrowed::own_address;
     case Protection::next_hop:
       return Narrowed::next_hop;
+    case Protection::resolver:
+      return Narrowed::resolver;
+    case Protection::dhcp_server:
+      return Narrowed::dhcp_server;
+    case Protection::login_session:
+      return Narrowed::login_session;
+    case Protection::protected_network:
+      return Narrowed::protected_network;
+    case Protection::container_network:
+      return Narrowed::container_network;
     case Protection::none:
     case Protection::not_unicast:
       return Narrowed::no;
@@ -74,7 +101,7 @@ Decision decide(const Detection& detection, const Knowledge& known) {
     return answer(reason_of(ban->second.state));
   }
   const Prefix host = Prefix::host(detection.address);
-  if (const Protection why = protection(host, known.local); why != Protection::none) {
+  if (const Protection why = protection(host, shield_of(known)); why != Protection::none) {
     return answer(reason_of(why));
   }
 
@@ -84,6 +111,11 @@ Decision decide(const Detection& detection, const Knowledge& known) {
     if (decision.narrowed != Narrowed::no) decision.target = Source::of(detection.address, true);
   }
   const Config& config = known.config;
+  // Whoever only watches need not wait for the scout.
+  if (!known.scouted.known() && config.block(detection.protocol) != BlockMode::observe) {
+    decision.reason = Reason::protected_unknown;
+    return decision;
+  }
   switch (detection.protocol == Protocol::tcp ? config.block_tcp : config.block_udp) {
     case BlockMode::observe:
       decision.reason = Reason::observe;

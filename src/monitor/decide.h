@@ -13,29 +13,51 @@
 #include "common/messages.h"
 #include "monitor/bans.h"
 #include "monitor/ignore_list.h"
+#include "monitor/scouted.h"
 
 namespace portsentry::monitor {
 
 enum class Reason : std::uint8_t {
-  ban,             // yes
-  ignored,         // a line of IGNORE_FILE covers this probe
-  already_banned,  // a ban of it holds
-  already_asked,   // a ban of it is asked for or waits for another try
-  refused_before,  // the enforcer's guard said no within the last minute
-  not_unicast,     // no host of another network can have this address
-  own_address,     // one of this host's own
-  next_hop,        // a gateway of this host's routes
-  observe,         // BLOCK_TCP or BLOCK_UDP is 0
-  command_only,    // BLOCK_TCP or BLOCK_UDP is 2: KILL_RUN_CMD runs, and no ban is made
-  over_budget,     // too many bans asked for and not confirmed, or the table is full
+  ban,                // yes
+  ignored,            // a line of IGNORE_FILE covers this probe
+  already_banned,     // a ban of it holds
+  already_asked,      // a ban of it is asked for or waits for another try
+  refused_before,     // the enforcer's guard said no within the last minute
+  not_unicast,        // no host of another network can have this address
+  own_address,        // one of this host's own
+  next_hop,           // a gateway of this host's routes
+  resolver,           // a name server that this host asks
+  dhcp_server,        // gave this host its address
+  login_session,      // somebody has logged in from there
+  protected_network,  // of PROTECT_NETWORKS
+  container_network,  // behind a bridge of this host
+  protected_unknown,  // the scout has not yet told whom not to ban
+  observe,            // BLOCK_TCP or BLOCK_UDP is 0
+  command_only,       // BLOCK_TCP or BLOCK_UDP is 2: KILL_RUN_CMD runs, and no ban is made
+  over_budget,        // too many bans asked for and not confirmed, or the table is full
   count_,
 };
 
 inline constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::count_);
 
 inline constexpr std::array<std::string_view, kReasons> kReasonNames{
-    "ban",         "ignored",  "already_banned", "already_asked", "refused_before", "not_unicast",
-    "own_address", "next_hop", "observe",        "command_only",  "over_budget",
+    "ban",
+    "ignored",
+    "already_banned",
+    "already_asked",
+    "refused_before",
+    "not_unicast",
+    "own_address",
+    "next_hop",
+    "resolver",
+    "dhcp_server",
+    "login_session",
+    "protected_network",
+    "container_network",
+    "protected_unknown",
+    "observe",
+    "command_only",
+    "over_budget",
 };
 static_assert(!kReasonNames.back().empty());
 
@@ -46,6 +68,9 @@ enum class Narrowed : std::uint8_t {
   ignored,
   own_address,
   next_hop,
+  resolver,
+  dhcp_server,
+  login_session,
   shared_prefix,
   protected_network,
   container_network,
@@ -65,6 +90,7 @@ struct Knowledge {
   const Config& config;
   const IgnoreList& ignored;
   const LocalView& local;
+  const Scouted& scouted;
   const Bans& bans;
   std::time_t wall;            // now, for the ignore list's `until`
   std::string_view interface;  // by which the probe came in; empty: not known

@@ -9,8 +9,9 @@ enum Descriptor : int {
   kNull = 0,
   kLog = 1,  // standard output
   kChannelA = 3,
-  kConfig = 4,  // at birth; later the sealed memfd that is being read
-  kIgnore = 5,  // at birth
+  kConfig = 4,    // at birth; later the sealed memfd that is being read
+  kIgnore = 5,    // at birth
+  kChannelS = 5,  // afterwards
   kHistory = 6,
   kBlocked = 7,
   kControl = 8,

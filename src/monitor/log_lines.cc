@@ -244,7 +244,8 @@ std::string Lines::lifted_as_ignored(const Source& source) const {
 }
 
 std::string Lines::lifted_as_protected(const Source& source) const {
-  return notice("ban of " + source.text() + " lifted: it holds this host or one of its next hops");
+  return notice("ban of " + source.text() +
+                " lifted: it is protected now, or holds somebody who is");
 }
 
 std::string Lines::could_not_lift(const Source& source, std::string_view reason) const {
@@ -392,6 +393,26 @@ std::string Lines::sensor_broken(std::string_view what) const {
 
 std::string Lines::resolver_lost() const {
   return error("resolver ended; addresses are told without names until it is back");
+}
+
+std::string Lines::scout_lost(bool known) const {
+  return error(known
+                   ? "scout ended; whom it named last is not banned until it is back"
+                   : "scout ended before it told whom not to ban; nobody is banned until it does");
+}
+
+std::string Lines::scout_broken(std::string_view what) const {
+  return error("scout sent a " + std::string(what) + "; it is replaced");
+}
+
+std::string Lines::scout_overdue() const {
+  return error("the scout has not told whom not to ban; nobody is banned until it does");
+}
+
+std::string Lines::nothing_to_scout() const {
+  return notice(
+      "no file tells of resolvers, leases or logins; only this host's own addresses, next hops, "
+      "containers and PROTECT_NETWORKS are protected");
 }
 
 std::string Lines::suppressed(std::uint64_t lines, std::string_view reason) const {

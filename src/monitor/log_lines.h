@@ -117,6 +117,11 @@ class Lines {
   [[nodiscard]] std::string sensor_back() const;
   [[nodiscard]] std::string sensor_broken(std::string_view what) const;
   [[nodiscard]] std::string resolver_lost() const;
+  // `known`: it had told whom not to ban, which stays in force.
+  [[nodiscard]] std::string scout_lost(bool known) const;
+  [[nodiscard]] std::string scout_broken(std::string_view what) const;
+  [[nodiscard]] std::string scout_overdue() const;
+  [[nodiscard]] std::string nothing_to_scout() const;
   [[nodiscard]] std::string suppressed(std::uint64_t lines, std::string_view reason) const;
   [[nodiscard]] std::string suppressed_commands(std::uint64_t commands,
                                                 std::string_view reason) const;

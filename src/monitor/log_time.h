@@ -13,5 +13,7 @@ std::string syslog_time(std::time_t when);
 std::string history_time(std::time_t when);
 // "Aug 06 03:21:30 2025", in the guide's blocked file.
 std::string blocked_time(std::time_t when);
+// "12:03", and of another day than `now`'s "2025-08-06 12:03".
+std::string session_time(std::time_t when, std::time_t now);
 
 }  // namespace portsentry::monitor

@@ -137,6 +137,18 @@ std::string_view refusal(Reason reason) {
       return "an address of this host";
     case Reason::next_hop:
       return "a next hop of this host's routes";
+    case Reason::resolver:
+      return "a resolver of this host";
+    case Reason::dhcp_server:
+      return "the DHCP server of this host";
+    case Reason::login_session:
+      return "somebody is logged in from there";
+    case Reason::protected_network:
+      return "in PROTECT_NETWORKS";
+    case Reason::container_network:
+      return "a network of this host's containers or virtual machines";
+    case Reason::protected_unknown:
+      return "it is not known yet whom not to ban";
     case Reason::ban:
     case Reason::ignored:
     case Reason::already_banned:
@@ -161,6 +173,12 @@ std::string_view others(Narrowed why) {
       return "an address of this host";
     case Narrowed::next_hop:
       return "a next hop of this host's routes";
+    case Narrowed::resolver:
+      return "a resolver of this host";
+    case Narrowed::dhcp_server:
+      return "the DHCP server of this host";
+    case Narrowed::login_session:
+      return "somebody who is logged in";
     case Narrowed::protected_network:
       return "addresses of PROTECT_NETWORKS";
     case Narrowed::container_network:

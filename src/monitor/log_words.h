@@ -22,7 +22,7 @@ std::string duration(std::chrono::seconds duration);
 std::string refusal(Verdict verdict, std::int32_t error);
 // What became of a command that ran for its own sake: the same, and nothing is tried again.
 std::string command_refusal(Verdict verdict, std::int32_t error);
-// The same for what the monitor knows by itself; only for the three protected reasons.
+// The same for what the monitor knows by itself; only for reasons by which somebody is protected.
 std::string_view refusal(Reason reason);
 
 // Who the rest of a network is, that a ban is narrowed for.

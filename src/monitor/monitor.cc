@@ -118,6 +118,7 @@ bool Monitor::on(const AdoptedDone&, Now now) {
     bans_.table_created(backend_, false, now);
     if (adopted_ > 0) say(lines_.adopted(adopted_));
     effects_.blocked_rewrite(blocked_view(bans_));
+    await_scout(now);
     announce_when_ready(now);
   }
   return true;
@@ -155,12 +156,6 @@ bool Monitor::on(const Outcome& outcome, Now now) {
 
 bool Monitor::on(const Audited&, Now) {
   return false;
-}
-bool Monitor::on(const ScoutChannel&, Now) {
-  return true;
-}
-bool Monitor::on(const ScoutLost&, Now) {
-  return true;
 }
 
 // ---- bans ---------------------------------------------------------------------------------------
@@ -308,8 +303,7 @@ bool Monitor::lift_where_protected(const Source& source, Now now) {
   if (ban == nullptr || ban->state != Bans::State::enforced) return false;
   if (setup_.ignored.intersects(source.prefix(), now.wall)) {
     bans_.lift(source, Bans::Pardon::ignored);
-  } else if (setup_.local.own_inside(source.prefix()) ||
-             setup_.local.next_hop_inside(source.prefix())) {
+  } else if (protection(source.prefix(), shield()) != Protection::none) {
     bans_.lift(source, Bans::Pardon::shielded);
   } else {
     return false;
@@ -449,6 +443,7 @@ void Monitor::tick(Now now) {
   }
   wrappers_.retry(now);
   queue_.tick(now);
+  scout_tick(now);
   tell_restored_when_done();
   if (sensor_must_end_by_ && *sensor_must_end_by_ <= now.steady) {
     sensor_broken("it closed its channel and did not end", now);
@@ -482,7 +477,7 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
   for (const auto& due : {bans_.next_due(), wrappers_.next_due(), budget_.summary_due(),
                           hooks_.summary_due(), retry_send_, rewrite_blocked_, queue_.next_due(),
-                          sensor_must_end_by_, reload_due, before_until_}) {
+                          sensor_must_end_by_, reload_due, before_until_, scout_due()}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

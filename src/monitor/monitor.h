@@ -5,7 +5,7 @@
 // One class, by subject: monitor.cc (channel A, bans, time), monitor_events.cc (a probe and what
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
-// monitor_status.cc.
+// monitor_scout.cc (channel S: who is protected), monitor_status.cc.
 #pragma once
 
 #include <array>
@@ -32,7 +32,9 @@
 #include "monitor/log_lines.h"
 #include "monitor/memory.h"
 #include "monitor/now.h"
+#include "monitor/protected.h"
 #include "monitor/resolver_client.h"
+#include "monitor/scouted.h"
 #include "monitor/wrappers.h"
 
 namespace portsentry::monitor {
@@ -128,6 +130,17 @@ class Monitor {
   [[nodiscard]] bool on_sensor(const SensorToMonitor& message, Now now,
                                SensorRole role = SensorRole::current);
 
+  [[nodiscard]] bool on_scout(const ScoutToMonitor& message, Now now);
+  // It spoke what it must not, `what`: its channel is closed, which ends it, and another follows.
+  void scout_broken(std::string_view what, Now now);
+
+  // Who is never banned, and why; for people to read (protected.h).
+  [[nodiscard]] std::vector<ProtectedEntry> protected_entries(Now now) const;
+  // Why nobody inside `prefix` is banned; nothing: somebody may be. Before the first snapshot of the
+  // scout is there (protection_known()) this knows less than the truth, and nobody is to be banned.
+  [[nodiscard]] std::optional<ProtectedEntry> protection_of(const Prefix& prefix, Now now) const;
+  [[nodiscard]] bool protection_known() const { return scouted_.known(); }
+
   // What a new sensor is told first.
   [[nodiscard]] SensorConfig sensor_config(SensorRole role = SensorRole::current) const;
   // Its channel closed. SensorLost will tell why; should none come, it lives on and is replaced.
@@ -185,6 +198,7 @@ class Monitor {
   void could_not_block(const Bans::Answer& answer, const Outcome& outcome, Now now);
   void ban_over(const Source& source, bool held, bool wrapped, Now now);
   bool lift_where_protected(const Source& source, Now now);
+  void lift_protected(Now now);
   void tell_backend_changed(Backend before);
   void tell_restored_when_done();
   void blocked_changed(Now now);
@@ -259,6 +273,13 @@ class Monitor {
   void log_named(const Source& source, const Address& address, const Named& text, Now now);
   void with_name(const Address& address, LineQueue::Tell then, Now now);
 
+  // The scout.
+  [[nodiscard]] Shield shield() const;
+  void await_scout(Now now);
+  void scout_told(Now now);
+  void scout_tick(Now now);
+  [[nodiscard]] std::optional<Clock::time_point> scout_due() const;
+
   // What outlives this process.
   void recall(Now now);
   void remember(const Source& source, const Bans::Ban& ban, Now now);
@@ -284,6 +305,13 @@ class Monitor {
   Wrappers wrappers_;
   LineQueue queue_;
   ResolverClient resolver_;
+  Scouted scouted_;
+  struct ScoutOverdue {
+    std::optional<Clock::time_point> at;  // when the first snapshot should have been there
+    bool told = false;                    // and was not
+  };
+  ScoutOverdue scout_overdue_;
+  bool told_nothing_to_read_ = false;
 
   Phase phase_ = Phase::fresh;
   Backend backend_ = Backend::none;

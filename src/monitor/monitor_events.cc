@@ -19,6 +19,7 @@ void Monitor::detected(const Detection& detection, Now now) {
       decide(detection, {.config = setup_.config,
                          .ignored = setup_.ignored,
                          .local = setup_.local,
+                         .scouted = scouted_,
                          .bans = bans_,
                          .wall = now.wall,
                          .interface = interface ? std::string_view(*interface) : ""});
@@ -44,6 +45,12 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::not_unicast:
     case Reason::own_address:
     case Reason::next_hop:
+    case Reason::resolver:
+    case Reason::dhcp_server:
+    case Reason::login_session:
+    case Reason::protected_network:
+    case Reason::container_network:
+    case Reason::protected_unknown:
       tell_refusal(detection, words::refusal(decision.reason), now);
       break;
     case Reason::observe: {

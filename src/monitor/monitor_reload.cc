@@ -195,10 +195,7 @@ void Monitor::commit(Now now) {
     log_all(lines_.listening(setup_.config, sensor_.unbound));
     told_unbound_ = sensor_.unbound;
   }
-  std::vector<Source> held;
-  bans_.each_held([&](const Source& source, const Bans::Ban&) { held.push_back(source); });
-  for (const Source& source : held)
-    lift_where_protected(source, now);
+  lift_protected(now);
   bans_.commands_changed(now);
   effects_.blocked_rewrite(blocked_view(bans_));
   pump(now);

@@ -177,6 +177,7 @@ bool Monitor::hear(const SensorReady&, SensorRole role, Now now) {
 // The readiness line is true only when packets are classified and bans can be made.
 void Monitor::announce_when_ready(Now now) {
   if (announced_ || phase_ != Phase::serving || sensor_.phase != SensorPhase::ready) return;
+  if (!scouted_.known() && !scout_overdue_.told) return;
   announced_ = true;
   log_all(lines_.listening(setup_.config, sensor_.unbound));
   say(lines_.active());

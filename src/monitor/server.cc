@@ -169,6 +169,8 @@ void Server::take(const EnforcerToMonitor& message, UniqueFd descriptor) {
     offered_.insert_or_assign(file->which, std::move(descriptor));
   } else if (std::holds_alternative<ResolverChannel>(message)) {
     meet_resolver(descriptor);
+  } else if (std::holds_alternative<ScoutChannel>(message)) {
+    meet_scout(descriptor);
   }
 }
 
@@ -277,6 +279,50 @@ void Server::hear_resolver() {
       monitor_.resolver_gone();
     }
   }
+  rearm();
+}
+
+// ---- channel S ----------------------------------------------------------------------------------
+
+void Server::meet_scout(const UniqueFd& channel) {
+  leave_scout();
+  put_at(channel.get(), kChannelS);
+  scout_.emplace(UniqueFd(kChannelS));
+  loop_.watch(kChannelS, [this](short) { hear_scout(); });
+}
+
+void Server::leave_scout() {
+  if (!scout_) return;
+  loop_.unwatch(kChannelS);
+  scout_.reset();
+  put_at(kNull, kChannelS);
+}
+
+void Server::hear_scout() {
+  for (int i = 0; scout_ && i < kBurst; ++i) {
+    const Channel::Received received = scout_->receive();
+    switch (received.got) {
+      case Channel::Got::nothing:
+        return rearm();
+      case Channel::Got::closed:  // ScoutLost says so
+        leave_scout();
+        return rearm();
+      case Channel::Got::malformed:
+        return distrust_scout("malformed message");
+      case Channel::Got::message:
+        break;
+    }
+    const auto message = decode_scout_to_monitor(received.bytes, received.fd ? 1 : 0);
+    if (!message) return distrust_scout("message with impossible values");
+    if (!monitor_.on_scout(*message, now())) return distrust_scout("message out of turn");
+  }
+  rearm();
+}
+
+// It can add protection and nothing else. Without its channel it has nobody to talk to, and ends.
+void Server::distrust_scout(std::string_view what) {
+  leave_scout();
+  monitor_.scout_broken(what, now());
   rearm();
 }
 

@@ -78,6 +78,10 @@ class Server final : public Effects {
   void meet_resolver(const UniqueFd& channel);
   void leave_resolver();
   void hear_resolver();
+  void meet_scout(const UniqueFd& channel);
+  void leave_scout();
+  void hear_scout();
+  void distrust_scout(std::string_view what);
   void write_soon();
   void write_after(Clock::duration pause);
   void write_state();
@@ -101,6 +105,7 @@ class Server final : public Effects {
   std::optional<Channel> sensor_;
   std::optional<Channel> successor_;
   std::optional<Channel> resolver_;
+  std::optional<Channel> scout_;
   bool held_back_ = false;  // the current sensor is not read for now
 
   struct Output {

@@ -16,11 +16,21 @@ IgnoreList ignoring(std::string_view text) {
 
 class Decide : public ::testing::Test {
  protected:
-  Decide() { config_.block_tcp = config_.block_udp = BlockMode::ban; }
+  Decide() {
+    config_.block_tcp = config_.block_udp = BlockMode::ban;
+    scout({});
+  }
+  void scout(const std::vector<Found>& found) {
+    scouted_.hear(SnapshotBegin{}, kNow);
+    for (const Found& one : found)
+      scouted_.hear(one, kNow);
+    scouted_.hear(SnapshotEnd{1}, kNow);
+  }
   Decision on(const Detection& detection) {
     return decide(detection, {.config = config_,
                               .ignored = ignored_,
                               .local = known_.view(),
+                              .scouted = scouted_,
                               .bans = bans_,
                               .wall = kNow.wall,
                               .interface = interface_});
@@ -33,6 +43,7 @@ class Decide : public ::testing::Test {
   Config config_;
   IgnoreList ignored_;
   KnownView known_;
+  Scouted scouted_;
   Bans bans_;
   std::string_view interface_;
 };

@@ -200,7 +200,7 @@ TEST_F(Story, AnAdoptedBanThatIsIgnoredNowOrHoldsAGatewayIsLifted) {
     ASSERT_TRUE(hear(Outcome{unban.id, Verdict::ok, 0}));
   EXPECT_EQ(monitor_->status().enforced, 1U);
   EXPECT_EQ(count("lifted: IGNORE_FILE names it now"), 1U);
-  EXPECT_EQ(count("lifted: it holds this host or one of its next hops"), 1U);
+  EXPECT_EQ(count("lifted: it is protected now, or holds somebody who is"), 1U);
 }
 
 TEST_F(Story, ALostTableIsToldOnceAndGetsItsBansBack) {

@@ -11,6 +11,12 @@ Prefix prefix(std::string_view text) {
   return *Prefix::parse(text);
 }
 
+Protection protection(const Prefix& of, const LocalView& view) {
+  const Scouted scouted;
+  return monitor::protection(of,
+                             {.local = view, .scouted = scouted, .networks = {}, .sessions = true});
+}
+
 TEST(Protected, AStrangerIsNotProtected) {
   EXPECT_EQ(protection(prefix("198.51.100.7"), LocalView()), Protection::none);
 }

@@ -126,6 +126,7 @@ class Story : public ::testing::Test {
                                     .new_boot = new_boot_},
                      effects_);
     monitor_->start(now());
+    if (scouted_) scout_tells();
   }
   bool hear(const EnforcerToMonitor& message) { return monitor_->on_enforcer(message, now()); }
   bool sense(const SensorToMonitor& message, SensorRole role = SensorRole::current) {
@@ -135,6 +136,14 @@ class Story : public ::testing::Test {
     ASSERT_TRUE(hear(
         TableCreated{.backend = enforcing ? Backend::nftables : Backend::none, .again = false}));
     ASSERT_TRUE(hear(AdoptedDone{}));
+  }
+  bool scout(const ScoutToMonitor& message) { return monitor_->on_scout(message, now()); }
+  // A whole snapshot of the scout's.
+  void scout_tells(const std::vector<Found>& found = {}, std::uint32_t files = 1) {
+    ASSERT_TRUE(scout(SnapshotBegin{}));
+    for (const Found& one : found)
+      ASSERT_TRUE(scout(one));
+    ASSERT_TRUE(scout(SnapshotEnd{files}));
   }
   void serve(bool enforcing = true) {
     start();
@@ -181,6 +190,7 @@ class Story : public ::testing::Test {
   IgnoreList ignored_;
   Memory remembered_;
   bool new_boot_ = false;
+  bool scouted_ = true;  // a first snapshot, empty, comes with the start
   KnownView known_;
   FakeEffects effects_;
   std::optional<Monitor> monitor_;
