@@ -70,7 +70,7 @@ class Scouted {
   std::optional<std::map<Key, Value>> coming_;
   std::optional<Clock::time_point> first_due_;  // of entries_ with an end
   std::uint32_t files_ = 0;
-  bool known_ = true;
+  bool known_ = false;
 };
 
 }  // namespace portsentry::monitor

@@ -118,6 +118,9 @@ int Server::serve() {
     if (const auto fresh = rtnetlink_.refresh(); !fresh) fatal(fresh.error().what);
   });
   monitor_.start(now());
+  // Until there is a scout: nothing found.
+  static_cast<void>(monitor_.on_scout(SnapshotBegin{}, now()));
+  static_cast<void>(monitor_.on_scout(SnapshotEnd{1}, now()));
   rearm();
   return loop_.run();
 }

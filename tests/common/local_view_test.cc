@@ -459,5 +459,109 @@ TEST(LocalView, WhatFollowsASkippedMessageIsRead) {
   EXPECT_EQ(view.malformed(), 0U);
 }
 
+// An interface of a kind ("": hardware), and whose member it is.
+std::vector<std::byte> device(unsigned index, const char* name, const char* kind,
+                              std::uint32_t master = 0) {
+  ifinfomsg header{};
+  header.ifi_index = static_cast<int>(index);
+  header.ifi_flags = IFF_UP;
+  NetlinkBuilder builder;
+  builder.message(RTM_NEWLINK).fixed(header).attribute(IFLA_IFNAME, name);
+  if (master != 0) builder.attribute(IFLA_MASTER, master);
+  if (*kind != '\0') {
+    const auto info = NetlinkBuilder().attribute(IFLA_INFO_KIND, kind).build();
+    // build() writes a message's length over the first four bytes; here they are an attribute.
+    std::vector<std::byte> nested = info;
+    const nlattr inner{static_cast<std::uint16_t>(sizeof(nlattr) + std::strlen(kind) + 1),
+                       IFLA_INFO_KIND};
+    std::memcpy(nested.data(), &inner, sizeof inner);
+    builder.attribute(IFLA_LINKINFO, nested);
+  }
+  return builder.build();
+}
+
+class Bridge : public ::testing::Test {
+ protected:
+  Bridge() {
+    view.apply(device(7, "docker0", "bridge"));
+    view.apply(address(RTM_NEWADDR, 7, "172.17.0.1", 16));
+    view.apply(device(2, "eth0", ""));
+    view.apply(address(RTM_NEWADDR, 2, "192.0.2.1", 24));
+  }
+  bool container(std::string_view prefix) const {
+    return view.container_inside(net(prefix)).has_value();
+  }
+  LocalView view;
+};
+
+TEST_F(Bridge, WhatIsBehindABridgeOfVethsIsAContainer) {
+  view.apply(device(8, "veth1", "veth", 7));
+  EXPECT_TRUE(container("172.17.0.9"));
+  EXPECT_TRUE(container("172.17.0.0/24"));
+  EXPECT_TRUE(container("172.0.0.0/8"));
+  EXPECT_FALSE(container("172.18.0.9"));
+  EXPECT_FALSE(container("192.0.2.9"));
+  std::vector<std::string> told;
+  view.each_container_network([&](const Prefix& network, std::uint32_t by) {
+    told.push_back(network.text() + ' ' + std::to_string(by));
+  });
+  EXPECT_EQ(told, std::vector<std::string>{"172.17.0.0/16 7"});
+}
+
+TEST_F(Bridge, ABridgeWithHardwareInItIsASwitchToStrangers) {
+  view.apply(device(2, "eth0", "", 7));
+  EXPECT_FALSE(container("172.17.0.9"));
+  view.apply(device(2, "eth0", ""));  // and out again
+  EXPECT_TRUE(container("172.17.0.9"));
+}
+
+TEST_F(Bridge, SoIsOneWithAVlanABondOrATunnelInIt) {
+  for (const char* kind : {"vlan", "bond", "vxlan", "gretap", "anything"}) {
+    view.apply(device(9, "x", kind, 7));
+    EXPECT_FALSE(container("172.17.0.9")) << kind;
+  }
+  view.apply(device(9, "x", "tun", 7));
+  EXPECT_TRUE(container("172.17.0.9"));
+}
+
+TEST_F(Bridge, ABridgeByWhichAGatewayIsReachedIsAnUplink) {
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_type = RTN_UNICAST;
+  const auto gateway = addr("172.17.0.254");
+  const auto route = [&](int type) {
+    return NetlinkBuilder()
+        .message(type)
+        .fixed(header)
+        .attribute(RTA_GATEWAY, gateway.bytes())
+        .attribute(RTA_OIF, std::uint32_t{7})
+        .build();
+  };
+  view.apply(route(RTM_NEWROUTE));
+  EXPECT_FALSE(container("172.17.0.9"));
+  view.apply(route(RTM_DELROUTE));
+  EXPECT_TRUE(container("172.17.0.9"));
+}
+
+TEST_F(Bridge, ABridgeThatIsGoneProtectsNobody) {
+  view.apply(link(RTM_DELLINK, 7, "docker0"));
+  EXPECT_FALSE(container("172.17.0.9"));
+}
+
+TEST_F(Bridge, AWordAboutTheAirIsNoWordAboutMembership) {
+  view.apply(device(3, "wlan0", "", 7));
+  ifinfomsg header{};
+  header.ifi_index = 3;
+  header.ifi_flags = IFF_UP;
+  view.apply(NetlinkBuilder()
+                 .message(RTM_NEWLINK)
+                 .fixed(header)
+                 .attribute(IFLA_IFNAME, "wlan0")
+                 .attribute(IFLA_WIRELESS, "event")
+                 .build());
+  EXPECT_FALSE(container("172.17.0.9"));
+}
+
 }  // namespace
 }  // namespace portsentry

@@ -409,5 +409,40 @@ TEST(Wire, AHostNameThatCouldForgeALogLineIsRefused) {
   EXPECT_FALSE(decode_resolver_to_monitor(block(1, number(1, 7)), 1));
 }
 
+TEST(Wire, WhatTheScoutFoundArrivesAsItWasSent) {
+  round_trip(ScoutToMonitor(SnapshotBegin{}), decode_scout_to_monitor);
+  round_trip(ScoutToMonitor(SnapshotEnd{0}), decode_scout_to_monitor);
+  round_trip(ScoutToMonitor(SnapshotEnd{7}), decode_scout_to_monitor);
+  for (int where = 1; where <= static_cast<int>(kLastFoundIn); ++where) {
+    for (const char* address : {"198.51.100.7", "2001:db8::7"}) {
+      round_trip(ScoutToMonitor(Found{addr(address), static_cast<FoundIn>(where), 0}),
+                 decode_scout_to_monitor);
+    }
+  }
+  round_trip(ScoutToMonitor(Found{addr("198.51.100.7"), FoundIn::logind, 1'756'178'490}),
+             decode_scout_to_monitor);
+}
+
+// A captured scout: it can name addresses, and only such as somebody could be banned for.
+TEST(Wire, AFoundThatCannotBeIsRefused) {
+  const auto found = [](std::string_view address, std::uint64_t where, std::uint64_t since) {
+    const Address a = addr(address);
+    Raw body =
+        join({block(1, block(1, Raw(a.bytes().begin(), a.bytes().end()))), number(2, where)});
+    if (since != 0) body = join({body, number(3, since)});
+    return decode_scout_to_monitor(block(2, body), 0).has_value();
+  };
+  EXPECT_TRUE(found("198.51.100.7", 8, 5));
+  EXPECT_FALSE(found("198.51.100.7", 0, 0));
+  EXPECT_FALSE(found("198.51.100.7", 10, 0));
+  EXPECT_FALSE(found("198.51.100.7", 1, 5)) << "a resolver has no beginning";
+  EXPECT_FALSE(found("198.51.100.7", 8, std::uint64_t{1} << 62U));
+  for (const char* never : {"127.0.0.1", "0.0.0.0", "224.0.0.1", "169.254.1.1", "fe80::1", "::1"})
+    EXPECT_FALSE(found(never, 1, 0)) << never;
+  EXPECT_FALSE(decode_scout_to_monitor(block(1, raw("")), 1)) << "no descriptor ever";
+  EXPECT_FALSE(decode_scout_to_monitor(raw(""), 0));
+  EXPECT_FALSE(decode_scout_to_monitor(join({block(1, raw("")), block(1, raw(""))}), 0));
+}
+
 }  // namespace
 }  // namespace portsentry

@@ -26,6 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const Bytes bytes = fuzz::as_bytes(data, size).subspan(1);
   const unsigned descriptors = (data[0] >> 3U) & 3U;
+  if ((data[0] & 0x20U) != 0) {
+    check(decode_scout_to_monitor(bytes, descriptors), bytes);
+    return 0;
+  }
   switch (data[0] & 7U) {
     case 0:
       check(decode_monitor_to_enforcer(bytes, descriptors), bytes);
