@@ -1,6 +1,6 @@
 // What the processes say to each other, as plain structs that cannot be wrong: a value of one of
 // these types has passed gates one and two (shape, values; see wire.h). Gate three, meaning, is the
-// receiver's. The messages on the wire are in proto/; only wire.cc knows both.
+// receiver's. The messages on the wire are in proto/; only wire*.cc knows both.
 //
 // One std::variant per channel and direction: a wrong-way verb cannot be spelled.
 #pragma once
@@ -396,26 +396,7 @@ struct SensorTested {
 using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters, BindFailed, Evidence,
                                      HandedOver, SensorTested>;
 
-// ---- Channel C, control socket ------------------------------------------------------------------
-
-struct StatusRequest {};
-using ControlRequest = std::variant<StatusRequest>;
-
-struct NamedCount {
-  std::string name;  // lower case, snake_case
-  std::uint64_t value;
-};
-struct StatusReply {
-  bool active;             // the sensor is classifying
-  bool observing;          // nothing is armed
-  std::string firewall;    // "nftables" or "none"
-  std::uint64_t enforced;  // bans that the kernel confirmed and that have not expired
-  std::uint64_t pending;   // asked for, not yet answered
-  std::uint64_t failed;    // the kernel or the guard said no; retried where that can help
-  std::uint64_t sensor_restarts;
-  std::vector<NamedCount> counters;
-};
-using ControlReply = std::variant<StatusReply>;
+// Channel C, the control socket, is in control_messages.h.
 
 // ---- Channel R, monitor -> resolver -------------------------------------------------------------
 

@@ -5,104 +5,27 @@
 
 #include "common/channel.h"
 #include "common/counters.h"
-#include "common/log.h"
-#include "control.pb.h"
+#include "common/wire_values.h"
 #include "enforcer.pb.h"
 #include "resolver.pb.h"
 #include "scout.pb.h"
 #include "sensor.pb.h"
-#include "types.pb.h"
 
 namespace portsentry {
 namespace {
 
-constexpr std::size_t kMaxCounters = 96;
-constexpr std::size_t kMaxCounterName = 40;
-constexpr std::size_t kMaxFirewallName = 16;
 constexpr std::uint32_t kMaxErrno = 4095;  // MAX_ERRNO of the kernel
 constexpr std::uint32_t kMaxRetryMs = 60'000;
 
-template <class... F>
-struct overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-overloaded(F...) -> overloaded<F...>;  // clang 14 does not deduce it by itself
-
-// ---- bytes --------------------------------------------------------------------------------------
-
-std::string raw(Bytes bytes) {
-  std::string out(bytes.size(), '\0');
-  std::transform(bytes.begin(), bytes.end(), out.begin(),
-                 [](std::byte b) { return std::to_integer<char>(b); });
-  return out;
-}
-
-std::vector<std::byte> serialise(const google::protobuf::MessageLite& message) {
-  std::vector<std::byte> out(message.ByteSizeLong());
-  // An envelope always has an arm, so it is never empty (an empty packet reads as end-of-file).
-  if (out.empty() || out.size() > kMaxMessage ||
-      !message.SerializeToArray(out.data(), static_cast<int>(out.size()))) {
-    fatal("wire: a message of ours cannot be written");
-  }
-  return out;
-}
-
-template <class Message>
-std::optional<Message> parse(Bytes bytes) {
-  Message message;
-  if (bytes.empty() || bytes.size() > kMaxMessage) return std::nullopt;
-  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return std::nullopt;
-  return message;
-}
-
-// The end of every decoder: what we understood, written again, must be the bytes that came. Lite
-// messages keep unknown fields (at any depth) and let the last of two arms win without a word;
-// neither survives this comparison, nor does any second spelling of a value. Our peers write
-// canonical bytes.
-template <class Message>
-std::optional<Message> exactly(std::optional<Message> understood, Bytes bytes) {
-  if (!understood) return std::nullopt;
-  const std::vector<std::byte> canonical = encode(*understood);
-  if (!std::equal(canonical.begin(), canonical.end(), bytes.begin(), bytes.end()))
-    return std::nullopt;
-  return understood;
-}
-
-// ---- values, both ways --------------------------------------------------------------------------
-
-void put(const Address& from, pb::Address* to) {
-  to->set_bytes(raw(from.bytes()));
-}
-
-std::optional<Address> get(const pb::Address& from) {
-  const auto address = Address::from_bytes(std::as_bytes(std::span(from.bytes())));
-  // A v4-mapped address has become IPv4 here; on the wire only the short form is canonical.
-  if (!address || address->bytes().size() != from.bytes().size()) return std::nullopt;
-  return address;
-}
-
-void put(const Source& from, pb::Source* to) {
-  put(from.prefix().address(), to->mutable_address());
-  to->set_length(from.prefix().length());
-}
-
-std::optional<Source> get(const pb::Source& from) {
-  const auto address = get(from.address());
-  if (!address) return std::nullopt;
-  return Source::from_prefix(*address, from.length());
-}
-
-pb::Protocol put(Protocol from) {
-  return from == Protocol::tcp ? pb::TCP : pb::UDP;
-}
-
-// Protobuf enums are open: any int32 can arrive in one, so these switches have a last return.
-std::optional<Protocol> get(pb::Protocol from) {
-  if (from == pb::TCP) return Protocol::tcp;
-  if (from == pb::UDP) return Protocol::udp;
-  return std::nullopt;
-}
+using wire::count;
+using wire::exactly;
+using wire::get;
+using wire::get_ban_time;
+using wire::get_duration;
+using wire::overloaded;
+using wire::parse;
+using wire::put;
+using wire::serialise;
 
 std::optional<Verdict> get(pb::Verdict from) {
   switch (static_cast<int>(from)) {
@@ -217,21 +140,6 @@ static_assert(static_cast<int>(Verdict::not_read_back) == pb::NOT_READ_BACK &&
               static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
 static_assert(static_cast<int>(ScanKind::connect) == pb::CONNECT &&
               static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
-
-std::optional<std::chrono::seconds> get_duration(std::uint64_t seconds) {
-  if (seconds == 0 || seconds > static_cast<std::uint64_t>(kMaxBan.count())) return std::nullopt;
-  return std::chrono::seconds(seconds);
-}
-
-// The same, and 0 for a ban without expiry.
-std::optional<std::chrono::seconds> get_ban_time(std::uint64_t seconds) {
-  return seconds == 0 ? std::chrono::seconds(0) : get_duration(seconds);
-}
-
-template <class T>
-std::uint64_t count(T duration) {
-  return static_cast<std::uint64_t>(duration.count());
-}
 
 void put(const Touch& from, pb::Touch* to) {
   to->set_protocol(put(from.protocol));
@@ -742,83 +650,6 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
 
 std::optional<SensorToMonitor> decode_sensor_to_monitor(Bytes bytes, unsigned descriptors) {
   return exactly(understand_sensor_to_monitor(bytes, descriptors), bytes);
-}
-
-// ---- channel C ----------------------------------------------------------------------------------
-
-std::vector<std::byte> encode(const ControlRequest& message) {
-  pb::ToMonitor out;
-  std::visit(overloaded{[&](const StatusRequest&) { out.mutable_status(); }}, message);
-  return serialise(out);
-}
-
-static std::optional<ControlRequest> understand_control_request(Bytes bytes, unsigned descriptors) {
-  const auto in = parse<pb::ToMonitor>(bytes);
-  if (!in || descriptors != 0 || in->verb_case() != pb::ToMonitor::kStatus) return std::nullopt;
-  return StatusRequest{};
-}
-
-std::optional<ControlRequest> decode_control_request(Bytes bytes, unsigned descriptors) {
-  return exactly(understand_control_request(bytes, descriptors), bytes);
-}
-
-std::vector<std::byte> encode(const ControlReply& message) {
-  pb::FromMonitor out;
-  std::visit(
-      overloaded{
-          [&](const StatusReply& m) {
-            auto* status = out.mutable_status();
-            status->set_active(m.active);
-            status->set_observing(m.observing);
-            status->set_firewall(m.firewall);
-            status->set_enforced(m.enforced);
-            status->set_pending(m.pending);
-            status->set_failed(m.failed);
-            status->set_sensor_restarts(m.sensor_restarts);
-            for (const NamedCount& c : m.counters) {
-              auto* counter = status->add_counters();
-              counter->set_name(c.name);
-              counter->set_value(c.value);
-            }
-          },
-      },
-      message);
-  return serialise(out);
-}
-
-static std::optional<ControlReply> understand_control_reply(Bytes bytes, unsigned descriptors) {
-  const auto in = parse<pb::FromMonitor>(bytes);
-  if (!in || descriptors != 0 || in->verb_case() != pb::FromMonitor::kStatus) return std::nullopt;
-  const auto& m = in->status();
-  const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
-  if (m.firewall().size() > kMaxFirewallName ||
-      !std::all_of(m.firewall().begin(), m.firewall().end(), printable) ||
-      m.counters_size() > static_cast<int>(kMaxCounters)) {
-    return std::nullopt;
-  }
-  StatusReply reply{.active = m.active(),
-                    .observing = m.observing(),
-                    .firewall = m.firewall(),
-                    .enforced = m.enforced(),
-                    .pending = m.pending(),
-                    .failed = m.failed(),
-                    .sensor_restarts = m.sensor_restarts(),
-                    .counters = {}};
-  const auto word = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  for (const auto& c : m.counters()) {
-    if (c.name().empty() || c.name().size() > kMaxCounterName ||
-        !std::all_of(c.name().begin(), c.name().end(), word)) {
-      return std::nullopt;
-    }
-    reply.counters.push_back({c.name(), c.value()});
-  }
-  return reply;
-}
-
-std::optional<ControlReply> decode_control_reply(Bytes bytes, unsigned descriptors) {
-  return exactly(understand_control_reply(bytes, descriptors), bytes);
 }
 
 // ---- channel R ----------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 // Shape: the message parses, has exactly one arm, the expected number of descriptors, no unknown
 // field. Values: addresses of 4 or 16 bytes in canonical form, ports 1..65535, enums by explicit
 // switch, numbers in range. Whatever fails is `nothing`; the caller decides what that means for its
-// peer. wire.cc is the only file that sees the generated protobuf headers.
+// peer. wire.cc (channels A, B, R), wire_control.cc (channel C) and what they share, wire_values.h, are
+// the only files that see the generated protobuf headers.
 #pragma once
 
 #include <optional>
 #include <vector>
 
 #include "common/bytes.h"
+#include "common/control_messages.h"
 #include "common/messages.h"
 #include "common/scout_messages.h"
 
@@ -20,6 +22,8 @@ std::vector<std::byte> encode(const MonitorToSensor& message);
 std::vector<std::byte> encode(const SensorToMonitor& message);
 std::vector<std::byte> encode(const ControlRequest& message);
 std::vector<std::byte> encode(const ControlReply& message);
+// Whether that reply is within a message: a page must be, before it is encoded.
+bool fits(const ControlReply& message);
 std::vector<std::byte> encode(const MonitorToResolver& message);
 std::vector<std::byte> encode(const ResolverToMonitor& message);
 std::vector<std::byte> encode(const ScoutToMonitor& message);

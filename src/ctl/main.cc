@@ -95,8 +95,17 @@ ControlReply ask(const ControlRequest& request) {
 
 int status(bool as_json) {
   const ControlReply reply = ask(StatusRequest{});
-  const auto& answer = std::get<StatusReply>(reply);
-  print(as_json ? json(answer) : table(answer));
+  const auto* answer = std::get_if<StatusReply>(&reply);
+  if (answer == nullptr) fatal("the daemon answered something else", kExitUnreachable);
+  std::vector<NamedCount> counters;
+  for (bool more = true; more;) {
+    const ControlReply next = ask(CountersAsk{static_cast<std::uint32_t>(counters.size())});
+    const auto* page = std::get_if<CounterPage>(&next);
+    if (page == nullptr) fatal("the daemon answered something else", kExitUnreachable);
+    counters.insert(counters.end(), page->counters.begin(), page->counters.end());
+    more = page->more && !page->counters.empty();
+  }
+  print(as_json ? json(*answer, counters) : table(*answer, counters));
   return kExitOk;
 }
 

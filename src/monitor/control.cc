@@ -10,11 +10,10 @@
 
 namespace portsentry::monitor {
 
-Control::Control(UniqueFd listening, EventLoop& loop,
-                 std::function<ControlReply(const ControlRequest&)> answer, uid_t also_allowed)
+Control::Control(UniqueFd listening, EventLoop& loop, Asked asked, uid_t also_allowed)
     : listening_(std::move(listening)),
       loop_(loop),
-      answer_(std::move(answer)),
+      asked_(std::move(asked)),
       also_allowed_(also_allowed) {
   loop_.watch(listening_.get(), [this](short) { accept_one(); });
 }
@@ -38,14 +37,14 @@ void Control::accept_one() {
   if (connections_.size() >= kMaxConnections) serve_all();
   if (connections_.size() >= kMaxConnections) return;
   const int fd = peer.get();
-  connections_.emplace(fd, Channel(std::move(peer)));
+  connections_.emplace(fd, Connection{Channel(std::move(peer)), next_serial_++});
   loop_.watch(fd, [this, fd](short) { serve(fd); });
 }
 
 void Control::serve(int fd) {
   const auto found = connections_.find(fd);
   if (found == connections_.end()) return;
-  const Channel::Received received = found->second.receive();
+  const Channel::Received received = found->second.channel.receive();
   switch (received.got) {
     case Channel::Got::nothing:
       return;
@@ -57,8 +56,16 @@ void Control::serve(int fd) {
   }
   const auto request = decode_control_request(received.bytes, received.fd ? 1 : 0);
   if (!request) return close(fd);
+  asked_(*request, [this, fd, serial = found->second.serial](const ControlReply& answer) {
+    reply(fd, serial, answer);
+  });
+}
+
+void Control::reply(int fd, std::uint64_t serial, const ControlReply& reply) {
+  const auto found = connections_.find(fd);
+  if (found == connections_.end() || found->second.serial != serial) return;
   // A peer that asks and does not read its answers is closed rather than waited for.
-  if (found->second.send(encode(answer_(*request))) != Channel::Sent::ok) close(fd);
+  if (found->second.channel.send(encode(reply)) != Channel::Sent::ok) close(fd);
 }
 
 void Control::serve_all() {

@@ -197,7 +197,9 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
                      },
                  .remembered = std::move(remembered.memory),
                  .new_boot = new_boot,
-                 .has_memory = has_memory},
+                 .has_memory = has_memory,
+                 .launcher = static_cast<std::uint32_t>(standing.pid),
+                 .self = static_cast<std::uint32_t>(::getpid())},
                 std::move(standing))
       .run();
 }

@@ -66,6 +66,7 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
 }
 
 void Monitor::start(Now now) {
+  started_ = now.wall;
   say(lines_.starting(setup_.version));
   if (!setup_.config.armed()) say(lines_.observing(setup_.conf_path));
   owe(Accept{}, now);

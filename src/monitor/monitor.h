@@ -5,7 +5,8 @@
 // One class, by subject: monitor.cc (channel A, bans, time), monitor_events.cc (a probe and what
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
-// monitor_scout.cc (channel S: who is protected), monitor_status.cc.
+// monitor_scout.cc (channel S: who is protected), monitor_control.cc (what portsentryctl asks),
+// monitor_status.cc.
 #pragma once
 
 #include <array>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "common/config.h"
+#include "common/control_messages.h"
 #include "common/counters.h"
 #include "common/local_view.h"
 #include "common/messages.h"
@@ -113,6 +115,9 @@ class Monitor {
     bool new_boot = false;
     // False: there is nowhere to remember anything, and nothing that is noted is ever committed.
     bool has_memory = true;
+    // For `status`: the processes whose numbers this one can know.
+    std::optional<std::uint32_t> launcher = std::nullopt;
+    std::optional<std::uint32_t> self = std::nullopt;
   };
 
   // `effects`, and what `setup` refers to, must outlive the monitor.
@@ -166,7 +171,14 @@ class Monitor {
   void tick(Now now);
   [[nodiscard]] std::optional<Clock::time_point> wake_at() const;
 
+  // What a portsentryctl asks, whose user was found to be allowed to. `answer` is called once: at
+  // once, or when it is known how it ended.
+  using Answer = std::function<void(ControlReply)>;
+  void on_control(const ControlRequest& request, Answer answer, Now now);
+
   [[nodiscard]] StatusReply status() const;
+  // Every counter, in a fixed order.
+  [[nodiscard]] std::vector<NamedCount> counters() const;
 
  private:
   // Where channel A stands; which message is legal when is a table in monitor.cc.
@@ -289,6 +301,11 @@ class Monitor {
   void remember_line(const Source& source, Now now);
   void forget(const Source& source);
 
+  [[nodiscard]] std::vector<ProcessShown> processes() const;
+
+  // Answers to portsentryctl: the value, or why there is none.
+  [[nodiscard]] ControlReply tell_counters(const CountersAsk& ask) const;
+
   void say(std::string_view line);
   void log_limited(const Source& source, std::string_view line, Now now);
   void log_limited(const Source& source, const Text& text, Now now);
@@ -313,6 +330,7 @@ class Monitor {
   ScoutOverdue scout_overdue_;
   bool told_nothing_to_read_ = false;
 
+  std::time_t started_ = 0;
   Phase phase_ = Phase::fresh;
   Backend backend_ = Backend::none;
   bool table_lost_ = false;

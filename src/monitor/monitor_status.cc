@@ -1,24 +1,10 @@
 // What `portsentryctl status` shows.
 #include <utility>
 
+#include "common/text.h"
 #include "monitor/monitor.h"
 
 namespace portsentry::monitor {
-namespace {
-
-std::string_view backend_name(Backend backend) {
-  switch (backend) {
-    case Backend::none:
-      return "none";
-    case Backend::nftables:
-      return "nftables";
-    case Backend::command:
-      return "command";
-  }
-  return "";
-}
-
-}  // namespace
 
 StatusReply Monitor::status() const {
   using State = Bans::State;
@@ -29,19 +15,55 @@ StatusReply Monitor::status() const {
   // While a successor takes over, it sees what its predecessor no longer tells.
   const bool watching =
       sensor_.phase == SensorPhase::ready || successor_.phase == SensorPhase::ready;
-  StatusReply reply{.active = watching && phase_ == Phase::serving,
-                    .observing = !setup_.config.armed(),
-                    .firewall = std::string(backend_name(backend_)),
+  StatusReply reply{.version = std::string(setup_.version),
+                    .conf_path = plain_text(setup_.conf_path, kMaxText),
+                    .started = started_,
+                    .generation = generation_,
+                    .active = watching && phase_ == Phase::serving,
+                    .armed = setup_.config.armed(),
+                    .file_tcp = static_cast<std::uint32_t>(setup_.config.block_tcp),
+                    .file_udp = static_cast<std::uint32_t>(setup_.config.block_udp),
+                    .backend = backend_,
                     // While the table is lost nothing is in force, whatever was confirmed before.
                     .enforced = table_lost_ ? 0 : held,
                     .pending = table_lost_ ? moving + held : moving,
                     .failed = failed,
-                    .sensor_restarts = tally_.sensor_restarts,
-                    .counters = {}};
-  const auto add = [&](std::string name, std::uint64_t value) {
-    reply.counters.push_back({std::move(name), value});
+                    .sensor_restarts = tally_.sensor_restarts};
+  reply.processes = processes();
+  return reply;
+}
+
+std::vector<ProcessShown> Monitor::processes() const {
+  const auto state = [](SensorPhase phase) {
+    switch (phase) {
+      case SensorPhase::none:
+      case SensorPhase::silent:
+        return ProcessState::down;
+      case SensorPhase::configured:
+        return ProcessState::starting;
+      case SensorPhase::ready:
+      case SensorPhase::handing_over:
+        break;
+    }
+    return ProcessState::running;
   };
-  // At most 96 of these, see control.proto.
+  // What the monitor can know: its own pid and its parent's, and whose channel is open. Without the
+  // launcher or the enforcer it would not run.
+  return {{.name = "launcher", .pid = setup_.launcher},
+          {.name = "enforcer"},
+          {.name = "monitor", .pid = setup_.self},
+          {.name = "sensor", .state = state(sensor_.phase), .restarts = tally_.sensor_restarts},
+          {.name = "resolver",
+           .state = resolver_.there()            ? ProcessState::running
+                    : setup_.config.resolve_host ? ProcessState::down
+                                                 : ProcessState::not_wanted}};
+}
+
+std::vector<NamedCount> Monitor::counters() const {
+  std::vector<NamedCount> counters;
+  const auto add = [&](std::string name, std::uint64_t value) {
+    counters.push_back({std::move(name), value});
+  };
   add("detections", tally_.detections);
   for (std::size_t i = 0; i < kReasons; ++i) {
     add("decision_" + std::string(kReasonNames.at(i)), decisions_.at(i));
@@ -56,7 +78,7 @@ StatusReply Monitor::status() const {
   add("bans_lifted_by_hand", tally_.lifted_by_hand);
   add("bans_given_up", tally_.given_up);
   add("bans_undo_failed", tally_.undo_failed);
-  add("bans_without_undo", bans_.count(State::stuck));
+  add("bans_without_undo", bans_.count(Bans::State::stuck));
   add("firewall_restores", tally_.tables_lost);
   add("commands_run", tally_.commands_ok);
   add("commands_failed", tally_.commands_failed);
@@ -78,7 +100,7 @@ StatusReply Monitor::status() const {
     add("sensor_" + std::string(kSensorCounterNames.at(i)),
         sensor_before_.at(i) + sensor_.counts.at(i) + successor_.counts.at(i));
   }
-  return reply;
+  return counters;
 }
 
 }  // namespace portsentry::monitor

@@ -54,6 +54,7 @@ class ResolverClient {
   // A resolver is there, or is not: then nothing that was asked is answered.
   void connected() { connected_ = true; }
   void lost();
+  [[nodiscard]] bool there() const { return connected_; }
 
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
   [[nodiscard]] std::size_t remembered() const { return known_.size(); }

@@ -97,7 +97,10 @@ Server::Server(Channel& enforcer, Rtnetlink& rtnetlink, UniqueFd stop, Monitor::
       blocked_(record_file(setup.config.blocked_file, kBlocked)),
       monitor_(std::move(setup), *this),
       control_(UniqueFd(kControl), loop_,
-               [this](const ControlRequest&) -> ControlReply { return monitor_.status(); }) {}
+               [this](const ControlRequest& request, Monitor::Answer answer) {
+                 monitor_.on_control(request, std::move(answer), now());
+                 rearm();
+               }) {}
 
 int Server::run() {
   const int status = serve();

@@ -35,9 +35,9 @@ class ControlTest : public ::testing::Test {
   Control& control(uid_t allowed) {
     control_.emplace(
         std::move(listening_), loop_,
-        [this](const ControlRequest&) -> ControlReply {
+        [this](const ControlRequest&, const Control::Answer& answer) {
           asked_ += 1;
-          return StatusReply{.active = true, .firewall = "nftables", .enforced = 7};
+          answer(StatusReply{.active = true, .enforced = 7});
         },
         allowed);
     return *control_;

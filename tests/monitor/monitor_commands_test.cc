@@ -39,7 +39,7 @@ class CommandStory : public Story {
 
 TEST_F(CommandStory, ABanByACommandIsToldAsRunAndUndoneAtItsEnd) {
   serve_with_command();
-  EXPECT_EQ(monitor_->status().firewall, "command");
+  EXPECT_EQ(monitor_->status().backend, Backend::command);
   detect(probe("198.51.100.7"));
   EXPECT_EQ(count("blocked"), 0U);
   answer(Verdict::ok);

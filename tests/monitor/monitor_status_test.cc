@@ -8,21 +8,22 @@
 namespace portsentry::monitor {
 namespace {
 
-TEST_F(Story, TheStatusFitsItsMessage) {
+TEST_F(Story, TheStatusIsOneMessageThatItsReaderUnderstands) {
   serve();
   const StatusReply status = monitor_->status();
-  EXPECT_LE(status.counters.size(), 96U);
-  StatusReply greatest = status;
-  for (NamedCount& c : greatest.counters)
-    c.value = ~std::uint64_t{0};
-  const auto bytes = encode(ControlReply(greatest));
-  EXPECT_LE(bytes.size(), kMaxMessage);
-  EXPECT_TRUE(decode_control_reply(bytes, 0));
-  EXPECT_EQ(status.firewall, "nftables");
-  EXPECT_FALSE(status.observing);
+  EXPECT_TRUE(decode_control_reply(encode(ControlReply(status)), 0));
+  EXPECT_EQ(status.backend, Backend::nftables);
+  EXPECT_TRUE(status.armed);
+  EXPECT_EQ(status.file_tcp, 1U);
+  EXPECT_FALSE(status.override_mode);
   EXPECT_EQ(counter("log_lines_lost"), 3U);
-  for (const NamedCount& c : status.counters)
-    EXPECT_LE(c.name.size(), 40U) << c.name;
+}
+
+TEST_F(Story, TheGreatestNumbersFitAPage) {
+  CounterPage page{.counters = std::vector<NamedCount>(
+                       kMaxEntries, {std::string(kMaxWord, 'a'), ~std::uint64_t{0}})};
+  page.more = true;
+  EXPECT_TRUE(fits(page));
 }
 
 }  // namespace

@@ -177,8 +177,7 @@ class Story : public ::testing::Test {
         [&](const std::string& line) { return line.find(part) != std::string::npos; }));
   }
   std::uint64_t counter(std::string_view name) const {
-    const StatusReply status = monitor_->status();
-    for (const NamedCount& c : status.counters) {
+    for (const NamedCount& c : monitor_->counters()) {
       if (c.name == name) return c.value;
     }
     ADD_FAILURE() << "no counter " << name;
