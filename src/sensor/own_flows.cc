@@ -48,7 +48,7 @@ void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
 }
 
 bool OwnFlows::answers(const Segment& incoming, Clock::time_point now) const {
-  if (now - born_ <= kLifetime && looks_like_an_answer(incoming)) return true;
+  if (now - born_ <= kYoung && looks_like_an_answer(incoming)) return true;
   const std::uint64_t hash =
       hash_of(incoming.target, incoming.target_port, incoming.source, incoming.source_port);
   const Bucket& bucket = buckets_[hash % kBuckets];

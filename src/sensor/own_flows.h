@@ -5,6 +5,9 @@
 // keyed hash of the flow instead of the flow: a forged answer that matches by chance has odds of
 // four in 2^64.
 //
+// An hour: who has left a network of peers (file sharing, games, telephony) is still called by those
+// it had called first, long after its own program has ended.
+//
 // What a sensor before this one saw being sent (a reload, a sensor that died) nobody tells us. So for
 // its first minute this takes a datagram from a privileged port to one that Linux picks for its own
 // questions (32768..60999, ip_local_port_range) for an answer: a name server must not be banned
@@ -32,9 +35,10 @@ namespace portsentry::sensor {
 
 class OwnFlows {
  public:
-  static constexpr Clock::duration kLifetime = std::chrono::seconds(60);
-  static constexpr std::size_t kPlaces = 4;      // per bucket
-  static constexpr std::size_t kBuckets = 4096;  // a power of two; 16384 flows, 384 KiB
+  static constexpr Clock::duration kLifetime = std::chrono::hours(1);
+  static constexpr Clock::duration kYoung = std::chrono::seconds(60);
+  static constexpr std::size_t kPlaces = 4;       // per bucket
+  static constexpr std::size_t kBuckets = 16384;  // a power of two; 65536 flows, 1.5 MiB
 
   // `born`: when this sensor began to look.
   explicit OwnFlows(const HashKey& seed, Clock::time_point born = {});
@@ -43,7 +47,7 @@ class OwnFlows {
   void sent(const Segment& outgoing, Clock::time_point now);
 
   // `incoming` comes from where we sent a datagram at most kLifetime ago, to where we sent it from;
-  // or may do so, for all that a sensor which was born so recently can know.
+  // or may do so, for all that a sensor which was born less than kYoung ago can know.
   [[nodiscard]] bool answers(const Segment& incoming, Clock::time_point now) const;
 
  private:

@@ -16,20 +16,20 @@ Segment datagram(const Address& from, std::uint16_t from_port, const Address& to
   return {from, to, Protocol::udp, from_port, to_port, {}, false, false};
 }
 
-TEST(OwnFlows, AnAnswerIsKnownForAMinute) {
+TEST(OwnFlows, AnAnswerIsKnownForAnHour) {
   OwnFlows flows({1, 2});
   flows.sent(datagram(kHere, 5000, kResolver, 53), kStart);
   const Segment answer = datagram(kResolver, 53, kHere, 5000);
   EXPECT_TRUE(flows.answers(answer, kStart));
-  EXPECT_TRUE(flows.answers(answer, kStart + 60s));
-  EXPECT_FALSE(flows.answers(answer, kStart + 60s + 1ns));
+  EXPECT_TRUE(flows.answers(answer, kStart + 1h));
+  EXPECT_FALSE(flows.answers(answer, kStart + 1h + 1ns));
 }
 
-TEST(OwnFlows, SendingAgainStartsTheMinuteAgain) {
+TEST(OwnFlows, SendingAgainStartsTheHourAgain) {
   OwnFlows flows({1, 2});
   flows.sent(datagram(kHere, 5000, kResolver, 53), kStart);
-  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart + 50s);
-  EXPECT_TRUE(flows.answers(datagram(kResolver, 53, kHere, 5000), kStart + 110s));
+  flows.sent(datagram(kHere, 5000, kResolver, 53), kStart + 50min);
+  EXPECT_TRUE(flows.answers(datagram(kResolver, 53, kHere, 5000), kStart + 110min));
 }
 
 TEST(OwnFlows, OnlyTheSamePairOfAddressesAndPortsAnswers) {
