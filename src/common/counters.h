@@ -28,9 +28,14 @@ enum class SensorCounter : std::uint8_t {
   unwatched_port,    // not in TCP_PORTS or UDP_PORTS
   answer_flags,      // ACK or RST set: an answer or established traffic as far as flags can tell
   own_flow,          // an answer to a UDP packet of ours
+  discovery_noise,   // how neighbours find each other: a discovery port, from our own link
   live_service,      // a local socket wants it, or wanted that port within the grace period
   lookup_over_budget,  // the sock_diag budget was spent: not counted against anybody
   lookup_failed,       // the kernel did not answer: not counted against anybody
+  counted_by_list,     // the same budget was spent, and a list of the bound ports stood in for it
+  single_over_budget,  // a report of fewer than five ports that was not sent: the channel is for more
+  proofs_asked,        // does that source hold a connection to a service of ours?
+  proofs_found,        // it does
   kernel_dropped,      // the capture ring was full (tp_drops)
   contacts,            // connections and datagrams that our own sockets took (bind modes)
   contact_failed,      // those that could not be taken: gone meanwhile, or no descriptor for them
@@ -57,9 +62,14 @@ inline constexpr std::array<std::string_view, kSensorCounters> kSensorCounterNam
     "unwatched_port",
     "answer_flags",
     "own_flow",
+    "discovery_noise",
     "live_service",
     "lookup_over_budget",
     "lookup_failed",
+    "counted_by_list",
+    "single_over_budget",
+    "proofs_asked",
+    "proofs_found",
     "kernel_dropped",
     "contacts",
     "contact_failed",

@@ -114,6 +114,32 @@ EvidenceTable::Reports* EvidenceTable::find(const Source& source) {
   return index == 0 ? nullptr : &suspects_[index].reports;
 }
 
+std::uint32_t EvidenceTable::ports_of(const Source& source) {
+  return suspects_[lookup(source)].count;  // of nobody: 0
+}
+
+std::vector<EvidenceTable::Memory> EvidenceTable::newest(const Source& source, const Place& except,
+                                                         std::size_t most, Clock::time_point now) {
+  std::vector<Memory> found;
+  const std::uint32_t skipped = code_of(except.protocol, except.port);
+  for (Index index = suspects_[lookup(source)].touches.newest; index != 0 && found.size() < most;
+       index = touches_[index].age.older) {
+    const Touch& touch = touches_[index];
+    if (now - touch.at > window_) break;
+    if (touch.what == skipped) continue;
+    if (const auto memory = memory_of(touch)) found.push_back(*memory);
+  }
+  return found;
+}
+
+// Nothing: never, the table holds what touch() and merge() were given.
+std::optional<EvidenceTable::Memory> EvidenceTable::memory_of(const Touch& touch) {
+  const auto port = Port::make(touch.what & 0xffffU);
+  if (!port) return std::nullopt;
+  const bool tcp = touch.what >> 16U == static_cast<std::uint32_t>(Protocol::tcp);
+  return Memory{.protocol = tcp ? Protocol::tcp : Protocol::udp, .port = *port, .at = touch.at};
+}
+
 // ---- Remembering --------------------------------------------------------------------------------
 
 EvidenceTable::Touched EvidenceTable::touch(const Source& source, Protocol protocol, Port port,
@@ -260,11 +286,9 @@ std::optional<EvidenceTable::Remembered> EvidenceTable::next(Cursor& cursor, std
   for (; cursor.touch != 0 && found.touches.size() < most;
        cursor.touch = touches_[cursor.touch].age.older) {
     const Touch& touch = touches_[cursor.touch];
-    const auto port = Port::make(touch.what & 0xffffU);
-    if (!port || now - touch.at > window_) break;
-    const bool tcp = touch.what >> 16U == static_cast<std::uint32_t>(Protocol::tcp);
-    found.touches.push_back(
-        {.protocol = tcp ? Protocol::tcp : Protocol::udp, .port = *port, .at = touch.at});
+    const auto memory = memory_of(touch);
+    if (!memory || now - touch.at > window_) break;
+    found.touches.push_back(*memory);
   }
   // What follows an old one is older still.
   if (cursor.touch == 0 || now - touches_[cursor.touch].at > window_) {

@@ -48,6 +48,7 @@ class EvidenceTable {
     std::array<bool, 2> due{true, true};      // the next report need not wait
     bool above = false;  // a report was made since the trigger was last reached
     bool last_was_first = false;
+    bool spread = false;  // one was made that told of many ports (see tracker.h)
   };
 
   struct Touched {
@@ -76,6 +77,18 @@ class EvidenceTable {
 
   // Null when the source is not known.
   [[nodiscard]] Reports* find(const Source& source);
+
+  // How many distinct ports it has touched, as far as was known when it was touched last; 0 when it
+  // is not known.
+  [[nodiscard]] std::uint32_t ports_of(const Source& source);
+
+  // What it touched inside the window, the newest first, `except` not among them; at most `most`.
+  struct Place {
+    Protocol protocol;
+    Port port;
+  };
+  [[nodiscard]] std::vector<Memory> newest(const Source& source, const Place& except,
+                                           std::size_t most, Clock::time_point now);
 
   // Where a walk over all sources stands. It goes from the source that was touched last to the
   // longest idle, so that whoever hears only half of it has the better half. Nothing may be touched
@@ -137,6 +150,8 @@ class EvidenceTable {
   };
 
   static constexpr std::size_t kLevels = kMaxTrigger + 1;
+
+  [[nodiscard]] static std::optional<Memory> memory_of(const Touch& touch);
 
   // Which end of its lists a source goes to.
   enum class End : std::uint8_t { oldest, newest };

@@ -3,7 +3,7 @@
 //
 // Started by portsentryd with these descriptors: 0 and 1 /dev/null, 2 standard error, 3 channel B,
 // 4 a sealed memfd with root's orders (watch.h). Afterwards: 3, 5 epoll over the bound sockets, 6
-// sock_diag, 7 rtnetlink, the capture on a number below 64 that the policy lets nothing be sent on,
+// and 8 sock_diag, 7 rtnetlink, the capture on a number below 64 that the policy lets nothing be sent on,
 // and bound sockets from 64 on; all other numbers below that are /dev/null.
 #include <fcntl.h>
 #include <sys/random.h>
@@ -31,6 +31,7 @@ constexpr int kOrders = 4;
 constexpr int kEpoll = 5;
 constexpr int kSockDiag = 6;
 constexpr int kRtnetlink = 7;
+constexpr int kSockDiagLists = 8;
 
 template <class T>
 T must(Result<T> result) {
@@ -77,7 +78,8 @@ std::optional<Capture> open_capture(const WatchOrders& orders) {
   if (orders.capture.empty()) return std::nullopt;
   Capture capture = must(Capture::open());
   const int fd = capture.fd();
-  if (fd == kChannel || fd == kEpoll || fd == kSockDiag || fd == kRtnetlink || fd >= kFirstBound) {
+  if (fd == kChannel || fd == kEpoll || fd == kSockDiag || fd == kRtnetlink ||
+      fd == kSockDiagLists || fd >= kFirstBound) {
     fatal("capture: its descriptor is one that the policy lets us send on");
   }
   must(capture.filter_for_good(capture_filter()));
@@ -88,6 +90,12 @@ ServiceLookup open_lookup() {
   ServiceLookup lookup = must(ServiceLookup::open());
   must(lookup.move_to(kSockDiag));
   return lookup;
+}
+
+SocketDump open_dump() {
+  SocketDump dump = must(SocketDump::open());
+  must(dump.move_to(kSockDiagLists));
+  return dump;
 }
 
 Rtnetlink open_rtnetlink() {
@@ -109,8 +117,10 @@ int run() {
   put_on(null, kEpoll);
   put_on(null, kSockDiag);
   put_on(null, kRtnetlink);
+  put_on(null, kSockDiagLists);
   std::optional<Capture> capture = open_capture(orders);
   ServiceLookup lookup = open_lookup();
+  SocketDump dump = open_dump();
   Rtnetlink rtnetlink = open_rtnetlink();
   must(take_low_numbers(null));
 
@@ -119,6 +129,7 @@ int run() {
       .capture = std::move(capture),
       .bound = must(BoundSockets::open(orders.bind, kEpoll)),
       .lookup = std::move(lookup),
+      .dump = std::move(dump),
       .rtnetlink = std::move(rtnetlink),
       .orders = orders,
       .seed = seed,

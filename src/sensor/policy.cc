@@ -10,7 +10,7 @@ namespace portsentry::sensor {
 namespace {
 
 // Descriptors: 2 stderr (/dev/null by now), 3 channel B, 5 epoll over the bound sockets, 6
-// sock_diag, 7 rtnetlink; the capture socket has any other number below 64, and no row below lets a
+// sock_diag, 7 rtnetlink, 8 sock_diag's listings; the capture socket has any other number below 64, and no row below lets a
 // byte out of it: sendto(2) on an AF_PACKET socket works without a capability and under a locked
 // filter (tried), so this table is all that keeps a captured sensor from injecting frames. Packets
 // arrive in a ring that was mapped before the seal.
@@ -43,6 +43,8 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(sendto), "sendto", "channel B: detections", {on_descriptor(3), to_its_peer()}},
     {SCMP_SYS(recvfrom), "recvfrom", "sock_diag: does a local socket want this packet?", {on_descriptor(6)}},
     {SCMP_SYS(sendto), "sendto", "sock_diag: the question", {on_descriptor(6)}},
+    {SCMP_SYS(recvfrom), "recvfrom", "sock_diag: is that source connected to us? which ports are bound?", {on_descriptor(8)}},
+    {SCMP_SYS(sendto), "sendto", "sock_diag: these questions", {on_descriptor(8)}},
     {SCMP_SYS(recvmsg), "recvmsg", "rtnetlink: addresses and interfaces change",
      {on_descriptor(7)}},
     {SCMP_SYS(sendto), "sendto", "rtnetlink: a new dump after an overrun", {on_descriptor(7)}},

@@ -18,8 +18,11 @@
 #include "sensor/bound.h"
 #include "sensor/fragments.h"
 #include "sensor/frame.h"
+#include "sensor/late_reports.h"
 #include "sensor/own_flows.h"
 #include "sensor/packet.h"
+#include "sensor/proof.h"
+#include "sensor/rate_budget.h"
 #include "sensor/service_lookup.h"
 #include "sensor/tracker.h"
 
@@ -51,6 +54,22 @@ class Sensor {
   // larger than what asked for it: it goes out with a report only, once a second to each source.
   bool contact(const Contact& contact, const LocalView& view, Clock::time_point now);
 
+  // When tick() has something to do.
+  [[nodiscard]] std::optional<Clock::time_point> late_at() const { return late_.due(); }
+  // Tells what was withheld for a second, and is still news.
+  void tick(Clock::time_point now);
+
+  // An address that somebody should ask the kernel about (proof.h), by and by: is it connected to a
+  // service of ours? Then answered().
+  [[nodiscard]] std::optional<Clock::time_point> question_at() const { return proofs_.ready_at(); }
+  [[nodiscard]] std::optional<Address> next_question(Clock::time_point now);
+  void answered(bool connected, Clock::time_point now);
+
+  // Look-ups are short: somebody should list the ports that are bound here, which were so at
+  // `asked`. Nothing: the kernel did not tell.
+  [[nodiscard]] bool wants_list(Clock::time_point now) const;
+  void listed(const std::optional<PortSets>& bound, Clock::time_point asked, Clock::time_point now);
+
   // From this sensor, which judges nothing from then on, to its successor (see tracker.h).
   [[nodiscard]] std::optional<Evidence> hand_over(Clock::time_point now) {
     return tracker_.hand_over(now);
@@ -68,16 +87,22 @@ class Sensor {
   std::vector<Segment> segments(const Frame& frame, Clock::time_point now);
   void judge(const Segment& packet, std::uint32_t interface, const LocalView& view,
              Clock::time_point now);
-  std::optional<SensorCounter> why_not(const Segment& packet, std::uint32_t interface,
-                                       const LocalView& view, Clock::time_point now);
-  std::optional<SensorCounter> why_service(const Segment& packet, Port port,
-                                           std::uint32_t interface, const LocalView& view,
-                                           Clock::time_point now);
+  struct Judgement {
+    std::optional<SensorCounter> excuse;  // nothing: it counts
+    // The kernel itself said that nobody here wants this packet. Without that it is counted, and not
+    // told: some service may be older than our list.
+    bool certain = true;
+  };
+  Judgement judgement(const Segment& packet, std::uint32_t interface, const LocalView& view,
+                      Clock::time_point now);
+  Judgement service_judgement(const Segment& packet, Port port, std::uint32_t interface,
+                              const LocalView& view, Clock::time_point now);
+  [[nodiscard]] bool on_list(Protocol protocol, Port port, Clock::time_point now) const;
   [[nodiscard]] std::optional<SensorCounter> why_not(const Contact& contact,
                                                      const LocalView& view) const;
   // `probe` lacks what only the tracker knows: distinct_ports and first.
-  Tracker::Verdict count(Detection probe, Clock::time_point now);
-  void report(const Detection& detection);
+  Tracker::Hit count(Detection probe, bool certain, Clock::time_point now);
+  void tell(Detection& probe, Clock::time_point now);
   void keep_early(const Detection& probe, Clock::time_point now);
 
   PortSets ports_;
@@ -88,8 +113,18 @@ class Sensor {
   FragmentTable fragments_;
   OwnFlows own_flows_;
   GraceBook grace_;
-  LookupBudget budget_;
+  RateBudget lookups_;
+  RateBudget singles_;  // reports of fewer than Tracker::kSpread ports, forgeable
+  struct BoundPorts {
+    PortSets ports;
+    Clock::time_point asked;
+  };
+  std::optional<BoundPorts> bound_;
+  std::optional<Clock::time_point> short_since_;  // when a look-up last was one too many
+  Clock::time_point list_again_{};                // not before
   Tracker tracker_;
+  LateReports late_;
+  ProofBook proofs_;
   SensorTally tally_;
   // Hits below the trigger of the first seconds: what a predecessor remembers may, when it comes,
   // make one of them the hit that reaches it.

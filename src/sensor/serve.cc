@@ -9,6 +9,7 @@
 
 #include "common/messages.h"
 #include "common/wire.h"
+#include "sensor/selftest.h"
 
 namespace portsentry::sensor {
 namespace {
@@ -26,6 +27,10 @@ constexpr unsigned kLastTurns = 64;
 constexpr std::chrono::milliseconds kPause{100};
 
 constexpr std::chrono::seconds kCountersInterval{1};
+
+// Reports that wait for room in the channel, while the monitor writes to its disk. Whoever has no
+// place among them reports again with its next probe.
+constexpr std::size_t kMostOwed = 256;
 
 }  // namespace
 
@@ -62,7 +67,13 @@ void Service::take(const MonitorToSensor& message) {
     if (std::holds_alternative<HandOver>(message)) return hand_over();
     if (const auto* evidence = std::get_if<Evidence>(&message)) {
       sensor_->merge(*evidence, Clock::now());
+      look_after();
       return count_later();
+    }
+    if (const auto* test = std::get_if<TestSensor>(&message)) {
+      // An administrator asked for it: who asks so often that there is no room waits in vain.
+      owe(SensorTested{.nonce = test->nonce, .reached = test_pipeline(means_.seed)});
+      return;
     }
   }
   loop_.stop(kSensorBadMessage);
@@ -74,7 +85,7 @@ void Service::configure(const SensorConfig& config) {
       Sensor::Edges{
           .ask = [this](const Segment& packet,
                         std::uint32_t interface) { return means_.lookup.ask(packet, interface); },
-          .report = [this](const Detection& detection) { return send(detection); },
+          .report = [this](const Detection& detection) { return report(detection); },
       },
       Clock::now());
   phase_ = Phase::announcing;
@@ -84,6 +95,7 @@ void Service::configure(const SensorConfig& config) {
 void Service::serve() {
   phase_ = Phase::serving;
   if (means_.capture) loop_.watch(means_.capture->fd(), [this](short) { see(); });
+  loop_.watch(inquiry_.fd(), [this](short) { hear_kernel(); });
   watch_bound();
 }
 
@@ -96,12 +108,14 @@ void Service::hand_over() {
   for (unsigned i = 0; i < kLastTurns && greet_once() != 0; ++i) {
   }
   if (means_.capture) loop_.unwatch(means_.capture->fd());
+  loop_.unwatch(inquiry_.fd());
   send_counters();
   phase_ = Phase::handing_over;
   say_on();
 }
 
 void Service::say_on() {
+  if (!send_owed()) return watch_channel();
   for (unsigned i = 0; i < kWordsPerTurn && has_words(); ++i) {
     if (!unsaid_) unsaid_ = next_word();
     if (!send(*unsaid_)) break;
@@ -111,9 +125,35 @@ void Service::say_on() {
     if (begins) serve();
     if (ends) phase_ = Phase::silent;
   }
-  const short events = has_words() ? POLLIN | POLLOUT : POLLIN;
+  watch_channel();
+}
+
+void Service::watch_channel() {
+  const short events = has_words() || !owed_.empty() ? POLLIN | POLLOUT : POLLIN;
   loop_.watch(
       means_.channel.fd(), [this](short happened) { hear(happened); }, events);
+}
+
+bool Service::send_owed() {
+  while (!owed_.empty() && send(owed_.front()))
+    owed_.pop_front();
+  return owed_.empty();
+}
+
+// Many ports, or a proven source: it waits for room. A flood of all the others is lost first.
+bool Service::report(const Detection& detection) {
+  const bool waits =
+      detection.distinct_ports >= Tracker::kSpread || detection.proof != Proof::forgeable;
+  if (waits) return owe(detection);
+  return owed_.empty() && send(detection);
+}
+
+bool Service::owe(const SensorToMonitor& message) {
+  if (owed_.empty() && send(message)) return true;
+  if (owed_.size() >= kMostOwed) return false;
+  owed_.push_back(message);
+  watch_channel();
+  return true;
 }
 
 SensorToMonitor Service::next_word() {
@@ -139,6 +179,7 @@ unsigned Service::see() {
     return 0;
   }
   wait_for_fragments();
+  look_after();
   count_later();
   return *frames;
 }
@@ -149,6 +190,7 @@ void Service::watch_bound() {
 
 void Service::greet() {
   greet_once();
+  look_after();
   count_later();
 }
 
@@ -179,8 +221,58 @@ void Service::wait_for_fragments() {
     if (phase_ != Phase::serving || !refresh_view()) return;
     sensor_->judge_overdue(means_.rtnetlink.view(), Clock::now());
     wait_for_fragments();
+    look_after();
     count_later();
   });
+}
+
+// What is done later, beside the packets: what a source told too early, and questions to the kernel.
+void Service::look_after() {
+  if (phase_ != Phase::serving) return;
+  const auto now = Clock::now();
+  auto at = sensor_->late_at();
+  const auto no_later_than = [&at](Clock::time_point other) {
+    at = at ? std::min(*at, other) : other;
+  };
+  if (!inquiry_.busy()) {
+    if (sensor_->wants_list(now)) no_later_than(now);
+    if (const auto question = sensor_->question_at()) no_later_than(*question);
+  }
+  if (at == look_at_) return;
+  if (looking_after_) loop_.cancel(*looking_after_);
+  looking_after_.reset();
+  look_at_ = at;
+  if (!at) return;
+  looking_after_ = loop_.after(*at - now, [this] {
+    looking_after_.reset();
+    look_at_.reset();
+    if (phase_ != Phase::serving) return;
+    sensor_->tick(Clock::now());
+    inquire();
+    look_after();
+    count_later();
+  });
+}
+
+void Service::inquire() {
+  if (inquiry_.busy()) return;
+  const auto now = Clock::now();
+  if (sensor_->wants_list(now)) {
+    if (inquiry_.list_ports(now)) return;
+    sensor_->listed(std::nullopt, now, now);
+  }
+  const auto address = sensor_->next_question(now);
+  if (address && !inquiry_.ask_connections(*address)) sensor_->answered(false, now);
+}
+
+void Service::hear_kernel() {
+  inquiry_.read({
+      .connections = [this](bool connected) { sensor_->answered(connected, Clock::now()); },
+      .ports = [this](const std::optional<PortSets>& bound,
+                      Clock::time_point asked) { sensor_->listed(bound, asked, Clock::now()); },
+  });
+  look_after();
+  count_later();
 }
 
 void Service::count_later() {

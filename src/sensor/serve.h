@@ -1,6 +1,7 @@
-// The sealed sensor at work: one loop over four descriptors, nothing opened but what it accepts.
+// The sealed sensor at work: one loop over five descriptors, nothing opened but what it accepts.
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "common/channel.h"
@@ -9,6 +10,7 @@
 #include "common/rtnetlink.h"
 #include "common/watch.h"
 #include "sensor/bound.h"
+#include "sensor/inquiry.h"
 #include "sensor/sensor.h"
 #include "sensor/service_lookup.h"
 #include "sensor/sockets.h"
@@ -32,11 +34,15 @@ class Service {
     std::optional<Capture> capture;  // where the orders have ports to look at
     BoundSockets bound;
     ServiceLookup lookup;
+    SocketDump dump;
     Rtnetlink rtnetlink;
     WatchOrders orders;
     HashKey seed;
   };
-  explicit Service(Means means) : means_(std::move(means)) {}
+  explicit Service(Means means)
+      : means_(std::move(means)), inquiry_({std::move(means_.dump), means_.lookup}) {}
+  Service(const Service&) = delete;  // its parts know each other's place
+  Service& operator=(const Service&) = delete;
 
   // Waits for the configuration, says what could not be bound and SensorReady, then serves, until a
   // successor takes over. How it ended: a SensorExit.
@@ -58,8 +64,13 @@ class Service {
   void serve();
   void hand_over();
 
-  // Announcing and handing over: message by message, as the channel has room.
+  // Announcing, what is owed, and handing over: message by message, as the channel has room.
   void say_on();
+  bool send_owed();
+  void watch_channel();
+  bool report(const Detection& detection);
+  // Sent now, or as soon as there is room. False: too much waits already.
+  bool owe(const SensorToMonitor& message);
   [[nodiscard]] SensorToMonitor next_word();
   [[nodiscard]] bool has_words() const {
     return phase_ == Phase::announcing || phase_ == Phase::handing_over;
@@ -71,19 +82,26 @@ class Service {
   unsigned greet_once();
   bool refresh_view();
   void wait_for_fragments();
+  void look_after();
+  void inquire();
+  void hear_kernel();
   void count_later();
   void send_counters();
   bool send(const SensorToMonitor& message);
 
   Means means_;
+  Inquiry inquiry_;
   EventLoop loop_;
   Phase phase_ = Phase::waiting;
   std::optional<Sensor> sensor_;           // once configured
   std::optional<SensorToMonitor> unsaid_;  // found no room yet
-  std::size_t announced_ = 0;              // of the ports that could not be bound
-  SensorTally told_;                       // as the monitor knows it
-  bool judging_later_ = false;             // the one-shot timer for lone halves of headers runs
-  bool telling_later_ = false;             // the counters' one-shot timer runs
+  std::deque<SensorToMonitor> owed_;       // the same, of what was told while serving
+  std::optional<EventLoop::Timer> looking_after_;
+  std::optional<Clock::time_point> look_at_;
+  std::size_t announced_ = 0;   // of the ports that could not be bound
+  SensorTally told_;            // as the monitor knows it
+  bool judging_later_ = false;  // the one-shot timer for lone halves of headers runs
+  bool telling_later_ = false;  // the counters' one-shot timer runs
 };
 
 }  // namespace portsentry::sensor

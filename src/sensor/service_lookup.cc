@@ -191,14 +191,4 @@ bool GraceBook::fresh(Protocol protocol, Port port, Clock::time_point now) const
   return within(protocol, port, now, std::chrono::seconds(1));
 }
 
-LookupBudget::LookupBudget(std::uint32_t per_second, std::uint32_t burst)
-    : cost_(Clock::duration(std::chrono::seconds(1)) / per_second), most_ahead_(cost_ * burst) {}
-
-bool LookupBudget::take(Clock::time_point now, bool known_source) {
-  const auto after = std::max(paid_until_, now) + cost_;
-  if (after - now > (known_source ? most_ahead_ : most_ahead_ / 4 * 3)) return false;
-  paid_until_ = after;
-  return true;
-}
-
 }  // namespace portsentry::sensor

@@ -1,7 +1,7 @@
 // "Does a local socket want this packet?": one exact sock_diag(7) lookup of the packet's own
 // addresses, ports and interface, answered by the kernel's own demultiplexing. Never a dump, and
 // never bind() to find out. With it, what keeps the question rare and kind: a grace period after a
-// service disappears, and a budget.
+// service disappears.
 #pragma once
 
 #include <chrono>
@@ -72,22 +72,6 @@ class GraceBook {
   [[nodiscard]] bool within(Protocol protocol, Port port, Clock::time_point now,
                             Clock::duration age) const;
   std::unordered_map<std::uint32_t, Clock::time_point> last_seen_;  // key: protocol and port
-};
-
-// At most `per_second` lookups, in bursts of at most `burst`, of which a quarter is kept for
-// sources that have a hit already: a flood of ever new forged sources leaves that to a scanner.
-// Pure.
-class LookupBudget {
- public:
-  explicit LookupBudget(std::uint32_t per_second = 20'000, std::uint32_t burst = 2'000);
-  // True: one may be spent now.
-  [[nodiscard]] bool take(Clock::time_point now, bool known_source = true);
-
- private:
-  Clock::duration cost_;
-  Clock::duration most_ahead_;
-  Clock::time_point
-      paid_until_{};  // each lookup pays `cost_` of time, at most `most_ahead_` in advance
 };
 
 }  // namespace portsentry::sensor

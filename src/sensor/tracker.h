@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "common/counters.h"
 #include "common/event_loop.h"
@@ -32,15 +33,23 @@ class Tracker {
     repeated,      // a port touched before (a retransmission), still below the trigger
     report_first,  // the trigger is reached: report it
     report_again,  // a later hit, on any port, of a source that stayed above the trigger: report it
-    // Either of these, but less than kReportInterval after the source's last report of that protocol.
+    // Either of these, but less than kReportInterval after the source's last report of that protocol
+    // (and not the first that tells of kSpread ports, which does not wait).
     withheld,
   };
+
+  // So many ports, and an accident is out of the question. (The monitor has a class, and a budget,
+  // of its own for such sources: this is the same number.)
+  static constexpr std::uint32_t kSpread = 5;
 
   struct Hit {
     Verdict verdict;
     // Inside the window, this hit included. Stops growing at kMaxTrigger; earlier, but never below
     // the trigger, when many sources share the memory.
     std::uint32_t distinct_ports;
+    bool repeated;  // this port was touched before
+    bool early =
+        false;  // a report less than kReportInterval after the last: it tells of kSpread ports
   };
 
   static constexpr Clock::duration kReportInterval = std::chrono::seconds(1);
@@ -55,6 +64,13 @@ class Tracker {
   // waiting, as `first` if it was. Nothing happens if the source has been forgotten meanwhile.
   void not_delivered(const Source& source);
 
+  // Something withheld is reported now after all: how many distinct ports there are. Nothing: the
+  // source has been forgotten or reported meanwhile, or is below the trigger again.
+  std::optional<std::uint32_t> late(const Source& source, Protocol protocol, Clock::time_point now);
+
+  // What a report tells beside its own probe (Detection::touches).
+  [[nodiscard]] std::vector<Touch> others(const Detection& detection, Clock::time_point now);
+
   // What is remembered, for a successor: one source after the other, IPv4 first, with its ages at
   // `now`; nothing at the end. Begins at the first call; after that no hit may be added.
   [[nodiscard]] std::optional<Evidence> hand_over(Clock::time_point now);
@@ -67,9 +83,10 @@ class Tracker {
   // What merge() found was reported, as `first`.
   void reported(const Source& source, Protocol protocol, Clock::time_point now);
 
-  // It has a hit that is remembered.
-  [[nodiscard]] bool knows(const Source& source) {
-    return table_of(source).find(source) != nullptr;
+  // Distinct ports that are remembered of it; those that fell out of the window since its last hit
+  // still among them.
+  [[nodiscard]] std::uint32_t ports_of(const Source& source) {
+    return table_of(source).ports_of(source);
   }
 
   [[nodiscard]] std::size_t tracked(bool v4) const;
@@ -77,6 +94,9 @@ class Tracker {
   [[nodiscard]] std::size_t bytes() const;
 
  private:
+  static void note_report(EvidenceTable::Reports& reports, Protocol protocol,
+                          std::uint32_t distinct, bool first, Clock::time_point now);
+
   EvidenceTable& table_of(const Source& source) { return source.is_v4() ? v4_ : v6_; }
 
   std::uint32_t trigger_;

@@ -68,9 +68,9 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocket) {
     return run([sealed] {
       enter_private_network();
       const int capture = packet_socket();
-      place(capture, 8);
+      place(capture, 9);
       if (sealed) REQUIRE(install(sensor::kPolicy).has_value());
-      REQUIRE(inject(8) == 4);
+      REQUIRE(inject(9) == 4);
     });
   };
   // The first half shows that only the filter stands in the way.
@@ -85,7 +85,7 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocketByAnyOtherCallEither) {
   const auto sending = [](auto body) {
     return run([body] {
              enter_private_network();
-             place(packet_socket(), 8);
+             place(packet_socket(), 9);
              REQUIRE(install(sensor::kPolicy).has_value());
              body();
            })
@@ -93,19 +93,19 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocketByAnyOtherCallEither) {
   };
   EXPECT_EQ(sending([] {
               msghdr message{};
-              sendmsg(8, &message, 0);
+              sendmsg(9, &message, 0);
             }),
             kDiedByFilter);
   EXPECT_EQ(sending([] {
               mmsghdr message{};
-              sendmmsg(8, &message, 1, 0);
+              sendmmsg(9, &message, 1, 0);
             }),
             kDiedByFilter);
-  EXPECT_EQ(sending([] { static_cast<void>(!write(8, "x", 1)); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { static_cast<void>(!write(9, "x", 1)); }), kDiedByFilter);
   // Nor by giving it a number that may send, nor by binding it elsewhere.
-  EXPECT_EQ(sending([] { dup2(8, 3); }), kDiedByFilter);
-  EXPECT_EQ(sending([] { dup3(8, 6, 0); }), kDiedByFilter);
-  EXPECT_EQ(sending([] { setsockopt(8, SOL_PACKET, PACKET_TX_RING, nullptr, 0); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { dup2(9, 3); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { dup3(9, 6, 0); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { setsockopt(9, SOL_PACKET, PACKET_TX_RING, nullptr, 0); }), kDiedByFilter);
 }
 
 TEST(SensorPolicy, ReportsOnItsChannel) {
@@ -262,7 +262,7 @@ TEST(SensorPolicy, GreetsWhoConnectsAndWhoSendsADatagram) {
 std::string misusing(const std::function<void(int accepted)>& body) {
   return run([&body] {
            enter_private_network();
-           place(packet_socket(), 8);
+           place(packet_socket(), 9);
            take_low();
            auto opened = sensor::BoundSockets::open(one_port(4444), 5);
            REQUIRE(opened.has_value() && opened->size() == 2);
@@ -344,21 +344,21 @@ TEST(SensorPolicy, ItsCaptureSocketIsNoneOfTheBoundOnes) {
               to.sll_protocol = htons(ETH_P_IP);
               to.sll_ifindex = 1;
               to.sll_halen = 6;
-              sendto(8, kWord.data(), kWord.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+              sendto(9, kWord.data(), kWord.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                      reinterpret_cast<sockaddr*>(&to), sizeof(to));
             }),
             kDiedByFilter);
-  EXPECT_EQ(misusing([](int) { recvfrom(8, nullptr, 0, 0, nullptr, nullptr); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { recvfrom(9, nullptr, 0, 0, nullptr, nullptr); }), kDiedByFilter);
   EXPECT_EQ(misusing([](int) {
               sockaddr_ll name{};
               socklen_t size = sizeof(name);
-              getsockname(8, reinterpret_cast<sockaddr*>(&name), &size);
+              getsockname(9, reinterpret_cast<sockaddr*>(&name), &size);
             }),
             kDiedByFilter);
 }
 
 TEST(SensorPolicy, ReceivesOnlyWhereItHasARow) {
-  for (const int fd : {0, 1, 2, 4, 5, 8}) {
+  for (const int fd : {0, 1, 2, 4, 5, 9}) {
     EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(fd, &byte, 1, MSG_DONTWAIT));
     EXPECT_DIES_BY_FILTER(sensor::kPolicy, msghdr m{}; recvmsg(fd, &m, MSG_DONTWAIT));
   }

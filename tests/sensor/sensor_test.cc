@@ -1,194 +1,10 @@
-#include "sensor/sensor.h"
+#include <algorithm>
+#include <string>
 
-#include <gtest/gtest.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/rtnetlink.h>
-#include <sys/socket.h>
-
-#include <cstring>
-#include <span>
-#include <string_view>
-#include <vector>
-
-#include "craft.h"
+#include "sensor_lab.h"
 
 namespace portsentry::sensor {
 namespace {
-
-using craft::operator+;
-using std::chrono::seconds;
-
-constexpr std::uint32_t kEth0 = 2;
-constexpr std::uint32_t kEth1 = 3;
-constexpr std::uint16_t kWatched = 23;
-constexpr std::uint16_t kAlsoWatched = 79;
-constexpr std::uint16_t kThirdWatched = 111;
-
-// ---- What this host looks like: 192.0.2.1/24 and 2001:db8:1::1/64 on eth0, and an eth1 ----------
-
-using Buffer = std::vector<std::byte>;
-
-void append_bytes(Buffer& to, Bytes bytes) {
-  for (const std::byte b : bytes)
-    to.push_back(b);
-}
-
-template <class T>
-void append(Buffer& to, const T& value) {
-  append_bytes(to, std::as_bytes(std::span(&value, 1)));
-}
-
-void append_attribute(Buffer& to, std::uint16_t type, Bytes payload) {
-  append(to, rtattr{.rta_len = static_cast<std::uint16_t>(sizeof(rtattr) + payload.size()),
-                    .rta_type = type});
-  append_bytes(to, payload);
-  while (to.size() % 4 != 0)
-    to.push_back(std::byte{0});
-}
-
-Buffer netlink_message(std::uint16_t type, const Buffer& payload) {
-  Buffer message;
-  nlmsghdr header{};
-  header.nlmsg_len = static_cast<std::uint32_t>(sizeof header + payload.size());
-  header.nlmsg_type = type;
-  append(message, header);
-  append_bytes(message, payload);
-  return message;
-}
-
-void add_interface(LocalView& view, std::uint32_t index, std::string_view name) {
-  Buffer payload;
-  ifinfomsg link{};
-  link.ifi_index = static_cast<int>(index);
-  append(payload, link);
-  const std::string terminated(name);
-  append_attribute(payload, IFLA_IFNAME,
-                   std::as_bytes(std::span(terminated.c_str(), terminated.size() + 1)));
-  view.apply(netlink_message(RTM_NEWLINK, payload));
-}
-
-void add_address(LocalView& view, std::uint32_t index, std::string_view text, std::uint8_t length) {
-  const Address address = *Address::parse(text);
-  Buffer payload;
-  ifaddrmsg header{};
-  header.ifa_family = address.is_v4() ? AF_INET : AF_INET6;
-  header.ifa_prefixlen = length;
-  header.ifa_index = index;
-  append(payload, header);
-  append_attribute(payload, IFA_ADDRESS, address.bytes());
-  view.apply(netlink_message(RTM_NEWADDR, payload));
-}
-
-// ---- Packets ------------------------------------------------------------------------------------
-
-struct Packet {
-  std::string_view source = "198.51.100.7";
-  std::string_view target = "192.0.2.1";
-  Protocol protocol = Protocol::tcp;
-  std::uint16_t source_port = 40000;
-  std::uint16_t target_port = kWatched;
-  std::uint8_t flags = TcpFlags::syn;
-};
-
-Buffer transport(const Packet& packet) {
-  if (packet.protocol == Protocol::udp) {
-    return craft::udp({.source = packet.source_port, .target = packet.target_port});
-  }
-  return craft::tcp(
-      {.source = packet.source_port, .target = packet.target_port, .flags = packet.flags});
-}
-
-Buffer network(const Packet& packet) {
-  const auto next = static_cast<unsigned>(packet.protocol);
-  if (Address::parse(packet.target)->is_v4()) {
-    return craft::ip4({.protocol = next, .source = packet.source, .target = packet.target},
-                      transport(packet));
-  }
-  return craft::ip6({.next = next, .source = packet.source, .target = packet.target},
-                    transport(packet));
-}
-
-class SensorTest : public testing::Test {
- protected:
-  SensorTest() {
-    add_interface(view_, kEth0, "eth0");
-    add_interface(view_, kEth1, "eth1");
-    add_address(view_, 1, "127.0.0.1", 8);
-    add_address(view_, kEth0, "192.0.2.1", 24);
-    add_address(view_, kEth0, "2001:db8:1::1", 64);
-    for (const auto port : {kWatched, kAlsoWatched, kThirdWatched}) {
-      ports_.tcp.add(*Port::make(port));
-      ports_.udp.add(*Port::make(port));
-    }
-    start();
-  }
-
-  void start(std::uint32_t trigger = 1, std::vector<std::string> interfaces = {},
-             bool local_check = true, bool service_check = true) {
-    sensor_.emplace(ports_,
-                    SensorConfig{.scan_trigger = trigger,
-                                 .scan_window = std::chrono::hours(1),
-                                 .max_sources = 1000,
-                                 .interfaces = std::move(interfaces),
-                                 .local_check = local_check,
-                                 .service_check = service_check},
-                    HashKey{.low = 1, .high = 2},
-                    Sensor::Edges{.ask =
-                                      [this](const Segment& packet, std::uint32_t interface) {
-                                        ++questions_;
-                                        asked_ = packet;
-                                        asked_interface_ = interface;
-                                        return answer_;
-                                      },
-                                  .report =
-                                      [this](const Detection& detection) {
-                                        if (channel_full_) return false;
-                                        reports_.push_back(detection);
-                                        return true;
-                                      }});
-  }
-
-  void deliver(const Buffer& network, std::uint16_t ethertype, std::uint8_t type,
-               std::uint32_t interface) {
-    sensor_->frame(
-        {.interface = interface, .packet_type = type, .ethertype = ethertype, .network = network},
-        view_, now_);
-  }
-
-  void receive(const Packet& packet, std::uint32_t interface = kEth0,
-               std::uint8_t type = PACKET_HOST) {
-    const bool v4 = Address::parse(packet.target)->is_v4();
-    deliver(network(packet), v4 ? ETH_P_IP : ETH_P_IPV6, type, interface);
-  }
-
-  void send(const Packet& packet, std::uint32_t interface = kEth0) {
-    receive(packet, interface, PACKET_OUTGOING);
-  }
-
-  [[nodiscard]] std::uint64_t count(SensorCounter which) const {
-    return sensor_->tally().get(which);
-  }
-
-  // One packet was seen, it is in the row `reason`, and nothing came of it.
-  void expect_only(SensorCounter reason) {
-    EXPECT_EQ(count(SensorCounter::seen), 1U);
-    EXPECT_EQ(count(reason), 1U);
-    EXPECT_EQ(count(SensorCounter::probes), 0U);
-    EXPECT_TRUE(reports_.empty());
-  }
-
-  PortSets ports_;
-  LocalView view_;
-  Clock::time_point now_{seconds(100'000)};
-  Wanted answer_ = Wanted::no;
-  unsigned questions_ = 0;
-  std::optional<Segment> asked_;
-  std::uint32_t asked_interface_ = 0;
-  bool channel_full_ = false;
-  std::vector<Detection> reports_;
-  std::optional<Sensor> sensor_;
-};
 
 TEST_F(SensorTest, AProbeOfAWatchedPortIsReportedWithAllThatIsKnown) {
   receive({});
@@ -748,6 +564,273 @@ TEST(SensorFrame, IsNothingWhenCutAnywhere) {
   for (std::size_t size = 0; size < static_cast<std::size_t>(kCookedHeader); ++size) {
     EXPECT_FALSE(read_cooked(Buffer(size))) << size;
   }
+}
+
+// ---- What a report tells beside its probe ------------------------------------------------------
+
+TEST_F(SensorTest, AReportTellsWhatElseTheSourceTouchedTheNewestFirst) {
+  start(3);
+  receive({.target_port = kWatched});
+  now_ += seconds(2);
+  receive({.protocol = Protocol::udp, .target_port = kWatched});
+  now_ += seconds(3);
+  receive({.target_port = kAlsoWatched});
+  ASSERT_EQ(reports_.size(), 1U);
+  const auto& touches = reports_.front().touches;
+  ASSERT_EQ(touches.size(), 2U);
+  EXPECT_EQ(touches[0].protocol, Protocol::udp);
+  EXPECT_EQ(touches[0].port.number(), kWatched);
+  EXPECT_EQ(touches[0].age, seconds(3));
+  EXPECT_EQ(touches[1].protocol, Protocol::tcp);
+  EXPECT_EQ(touches[1].age, seconds(5));
+}
+
+TEST_F(SensorTest, AReportTellsSixteenOthersAtMost) {
+  for (std::uint16_t port = 1000; port < 1100; ++port)
+    ports_.tcp.add(*Port::make(port));
+  start();
+  for (std::uint16_t port = 1000; port < 1100; ++port) {
+    now_ += seconds(1);
+    receive({.target_port = port});
+  }
+  ASSERT_FALSE(reports_.empty());
+  EXPECT_EQ(reports_.back().distinct_ports, 100U);
+  ASSERT_EQ(reports_.back().touches.size(), kMaxToldTouches);
+  EXPECT_EQ(reports_.back().touches.front().port.number(), 1098);
+}
+
+TEST_F(SensorTest, TheFifthPortIsToldAtOnce) {
+  for (std::uint16_t port = 1000; port < 1010; ++port)
+    ports_.tcp.add(*Port::make(port));
+  start(2);
+  for (std::uint16_t port = 1000; port < 1005; ++port)
+    receive({.target_port = port});
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_EQ(reports_[0].distinct_ports, 2U);
+  EXPECT_TRUE(reports_[0].first);
+  EXPECT_EQ(reports_[1].distinct_ports, 5U);
+  EXPECT_FALSE(reports_[1].first);
+  receive({.target_port = 1005});
+  EXPECT_EQ(reports_.size(), 2U) << "the sixth waits for its second";
+}
+
+TEST_F(SensorTest, WhatWasWithheldIsToldWhenItsSecondIsOver) {
+  receive({.target_port = kWatched});  // which an ignore line may excuse
+  now_ += std::chrono::milliseconds(100);
+  receive({.target_port = kAlsoWatched});
+  ASSERT_EQ(reports_.size(), 1U);
+  ASSERT_TRUE(sensor_->late_at());
+  sensor_->tick(*sensor_->late_at() - std::chrono::milliseconds(1));
+  EXPECT_EQ(reports_.size(), 1U);
+  sensor_->tick(*sensor_->late_at());
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_EQ(reports_[1].port.number(), kAlsoWatched);
+  EXPECT_EQ(reports_[1].distinct_ports, 2U);
+  EXPECT_FALSE(reports_[1].first);
+  ASSERT_EQ(reports_[1].touches.size(), 1U);
+  EXPECT_EQ(reports_[1].touches[0].port.number(), kWatched);
+  EXPECT_FALSE(sensor_->late_at());
+}
+
+TEST_F(SensorTest, ARetransmissionInTheSameSecondIsNoNews) {
+  receive({});
+  now_ += std::chrono::milliseconds(100);
+  receive({});
+  EXPECT_FALSE(sensor_->late_at());
+}
+
+TEST_F(SensorTest, WhatIsToldAnywayIsNotToldLateAsWell) {
+  receive({.target_port = kWatched});
+  now_ += std::chrono::milliseconds(900);
+  receive({.target_port = kAlsoWatched});
+  now_ += std::chrono::milliseconds(200);
+  receive({.target_port = kThirdWatched});
+  EXPECT_EQ(reports_.size(), 2U);
+  EXPECT_FALSE(sensor_->late_at());
+}
+
+// ---- Proof --------------------------------------------------------------------------------------
+
+TEST_F(SensorTest, ASourceThatIsConnectedIsToldAgainAsProven) {
+  receive({});
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_[0].proof, Proof::forgeable);
+  EXPECT_EQ(sensor_->next_question(now_), Address::parse("198.51.100.7"));
+  sensor_->answered(true, now_);
+  ASSERT_EQ(reports_.size(), 2U);
+  EXPECT_EQ(reports_[1].proof, Proof::established);
+  EXPECT_FALSE(reports_[1].first);
+  EXPECT_EQ(count(SensorCounter::proofs_asked), 1U);
+  EXPECT_EQ(count(SensorCounter::proofs_found), 1U);
+}
+
+TEST_F(SensorTest, TheNextReportOfAProvenSourceSaysSoByItself) {
+  receive({});
+  static_cast<void>(sensor_->next_question(now_));
+  sensor_->answered(true, now_);
+  now_ += seconds(2);
+  receive({.protocol = Protocol::udp});
+  ASSERT_EQ(reports_.size(), 3U);
+  EXPECT_EQ(reports_[2].proof, Proof::established);
+  EXPECT_FALSE(sensor_->next_question(now_));
+}
+
+TEST_F(SensorTest, ASourceThatIsNotConnectedIsNotToldAgain) {
+  receive({});
+  static_cast<void>(sensor_->next_question(now_));
+  sensor_->answered(false, now_);
+  EXPECT_EQ(reports_.size(), 1U);
+}
+
+TEST_F(SensorTest, ProofIsOfOneAddressAndNotOfItsNetwork) {
+  receive({.source = "2001:db8:9::7", .target = "2001:db8:1::1"});
+  static_cast<void>(sensor_->next_question(now_));
+  sensor_->answered(true, now_);
+  now_ += seconds(2);
+  receive({.source = "2001:db8:9::8", .target = "2001:db8:1::1"});
+  EXPECT_EQ(reports_.back().proof, Proof::forgeable);
+}
+
+TEST_F(SensorTest, ACompletedHandshakeIsProofOfItself) {
+  sensor_->contact({.source = *Address::parse("198.51.100.7"),
+                    .target = *Address::parse("192.0.2.1"),
+                    .protocol = Protocol::tcp,
+                    .port = *Port::make(kWatched),
+                    .interface = 0},
+                   view_, now_);
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_[0].proof, Proof::handshake);
+  EXPECT_FALSE(sensor_->next_question(now_));
+  now_ += seconds(2);
+  receive({.protocol = Protocol::udp});
+  EXPECT_EQ(reports_.back().proof, Proof::established);
+}
+
+TEST_F(SensorTest, ADatagramToASocketOfOursIsForgeable) {
+  sensor_->contact({.source = *Address::parse("198.51.100.7"),
+                    .target = *Address::parse("0.0.0.0"),
+                    .protocol = Protocol::udp,
+                    .port = *Port::make(kWatched),
+                    .interface = 0},
+                   view_, now_);
+  ASSERT_EQ(reports_.size(), 1U);
+  EXPECT_EQ(reports_[0].proof, Proof::forgeable);
+}
+
+// ---- Floods -------------------------------------------------------------------------------------
+
+class FloodTest : public SensorTest {
+ protected:
+  FloodTest() {
+    for (std::uint16_t port = 1000; port < 2000; ++port)
+      ports_.tcp.add(*Port::make(port));
+    max_sources_ = 65'536;  // as shipped
+    start();
+  }
+
+  // `count` packets from as many sources that nobody has seen.
+  void flood(unsigned count) {
+    for (unsigned i = 0; i < count; ++i, ++forged_) {
+      const std::string source = "10." + std::to_string(forged_ >> 16U & 0xffU) + "." +
+                                 std::to_string(forged_ >> 8U & 0xffU) + "." +
+                                 std::to_string(forged_ & 0xffU);
+      receive({.source = source, .target_port = static_cast<std::uint16_t>(1000 + forged_ % 997)});
+    }
+  }
+
+  // As Service does, with a kernel on which nothing is bound.
+  void list_ports() {
+    if (sensor_->wants_list(now_)) sensor_->listed(PortSets{}, now_, now_);
+  }
+
+  unsigned forged_ = 1;
+};
+
+TEST_F(FloodTest, SinglePortsAreToldOnlySoOften) {
+  for (int i = 0; i < 1000; ++i) {
+    flood(20);
+    now_ += std::chrono::milliseconds(1);
+  }
+  EXPECT_GE(reports_.size(), 1'900U);
+  EXPECT_LE(reports_.size(), 2'200U);
+  EXPECT_GT(count(SensorCounter::single_over_budget), 1'000U);
+}
+
+TEST_F(FloodTest, AScannerOfFivePortsIsToldAtItsFifthWhateverTheFlood) {
+  for (const std::uint32_t trigger : {1U, 2U, 5U}) {
+    start(trigger);
+    for (int i = 0; i < 50; ++i) {  // a million a second
+      flood(1000);
+      list_ports();
+      now_ += std::chrono::milliseconds(1);
+    }
+    reports_.clear();
+    for (std::uint16_t port = 1500; port < 1505; ++port) {
+      flood(1000);
+      list_ports();
+      receive({.target_port = port});
+      now_ += std::chrono::milliseconds(1);
+    }
+    const auto told = std::ranges::find_if(reports_, [](const Detection& report) {
+      return report.address == *Address::parse("198.51.100.7") && report.distinct_ports == 5;
+    });
+    EXPECT_NE(told, reports_.end()) << "trigger " << trigger;
+  }
+}
+
+TEST_F(FloodTest, WithoutALookUpNobodyIsToldAbout) {
+  // Everything that is told was asked about: with the list alone a service that was just started
+  // would not be known.
+  for (int i = 0; i < 20; ++i) {
+    flood(2000);
+    list_ports();
+    now_ += std::chrono::milliseconds(1);
+  }
+  EXPECT_GT(count(SensorCounter::counted_by_list), 10'000U);
+  EXPECT_LE(reports_.size(), questions_);
+}
+
+TEST_F(FloodTest, APortOnTheListIsNotCountedWithoutALookUp) {
+  flood(3000);
+  ASSERT_TRUE(sensor_->wants_list(now_));
+  PortSets bound;
+  for (std::uint16_t port = 1000; port < 2000; ++port)
+    bound.tcp.add(*Port::make(port));
+  sensor_->listed(bound, now_, now_);
+  const auto before = count(SensorCounter::probes);
+  flood(1000);
+  EXPECT_EQ(count(SensorCounter::probes), before);
+  EXPECT_GE(count(SensorCounter::lookup_over_budget), 1000U);
+}
+
+TEST_F(FloodTest, AnOldListIsNotBelieved) {
+  flood(3000);
+  list_ports();
+  const auto asked = now_;
+  now_ += seconds(2);
+  flood(1000);  // the burst is there again
+  flood(3000);
+  EXPECT_GT(now_ - asked, seconds(1));
+  EXPECT_EQ(count(SensorCounter::counted_by_list), 0U);
+}
+
+TEST_F(FloodTest, AListIsAskedForOnlyWhenLookUpsAreShortAndNotAllTheTime) {
+  EXPECT_FALSE(sensor_->wants_list(now_));
+  receive({});
+  EXPECT_FALSE(sensor_->wants_list(now_));
+  flood(3000);
+  ASSERT_TRUE(sensor_->wants_list(now_));
+  // It took the kernel 100 ms: not again for two seconds.
+  sensor_->listed(PortSets{}, now_ - std::chrono::milliseconds(100), now_);
+  EXPECT_FALSE(sensor_->wants_list(now_));
+  now_ += seconds(1);
+  flood(3000);
+  EXPECT_FALSE(sensor_->wants_list(now_));
+  now_ += seconds(1);
+  flood(3000);
+  EXPECT_TRUE(sensor_->wants_list(now_));
+  now_ += seconds(10);
+  EXPECT_FALSE(sensor_->wants_list(now_)) << "the flood is over";
 }
 
 }  // namespace

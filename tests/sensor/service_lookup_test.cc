@@ -348,47 +348,5 @@ TEST(SensorGrace, IsFreshForOneSecondOnly) {
   EXPECT_FALSE(book.fresh(Protocol::tcp, kHttp, kStart));
 }
 
-unsigned granted(LookupBudget& budget, unsigned asked, Clock::time_point now) {
-  unsigned count = 0;
-  for (unsigned i = 0; i < asked; ++i)
-    count += budget.take(now) ? 1 : 0;
-  return count;
-}
-
-TEST(SensorLookupBudget, GivesOneBurstAtOnceAndNoMore) {
-  LookupBudget budget(1000, 50);
-  EXPECT_EQ(granted(budget, 500, kStart), 50U);
-  EXPECT_EQ(granted(budget, 500, kStart), 0U);
-}
-
-TEST(SensorLookupBudget, RefillsWithTimeUpToOneBurst) {
-  LookupBudget budget(1000, 50);
-  EXPECT_EQ(granted(budget, 500, kStart), 50U);
-  EXPECT_EQ(granted(budget, 500, kStart + milliseconds(10)), 10U);
-  EXPECT_EQ(granted(budget, 500, kStart + seconds(3600)), 50U);
-}
-
-TEST(SensorLookupBudget, HoldsItsRateOverASecondOfFlood) {
-  LookupBudget budget;
-  unsigned total = 0;
-  for (int i = 0; i < 1000; ++i)
-    total += granted(budget, 1000, kStart + milliseconds(i));
-  EXPECT_GE(total, 20'000U);
-  EXPECT_LE(total, 22'000U);
-}
-
-TEST(SensorBudget, AQuarterOfTheBurstIsKeptForKnownSources) {
-  LookupBudget budget(1000, 100);
-  const Clock::time_point now{std::chrono::hours(1)};
-  int unknown = 0;
-  while (budget.take(now, false))
-    ++unknown;
-  EXPECT_EQ(unknown, 75);
-  int known = 0;
-  while (budget.take(now, true))
-    ++known;
-  EXPECT_EQ(known, 25);
-}
-
 }  // namespace
 }  // namespace portsentry::sensor

@@ -271,5 +271,55 @@ TEST_F(TrackerTest, AnIPv6FloodLeavesIPv4Alone) {
   EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::report_first);
 }
 
+TEST_F(TrackerTest, TheFifthPortDoesNotWaitForItsSecond) {
+  Tracker tracker = make(2);
+  hit(tracker, scanner(), 21);
+  EXPECT_EQ(hit(tracker, scanner(), 22).verdict, Verdict::report_first);
+  EXPECT_EQ(hit(tracker, scanner(), 23).verdict, Verdict::withheld);
+  EXPECT_EQ(hit(tracker, scanner(), 24).verdict, Verdict::withheld);
+  const auto fifth = hit(tracker, scanner(), 25);
+  EXPECT_EQ(fifth.verdict, Verdict::report_again);
+  EXPECT_EQ(fifth.distinct_ports, Tracker::kSpread);
+  EXPECT_EQ(hit(tracker, scanner(), 26).verdict, Verdict::withheld);
+}
+
+TEST_F(TrackerTest, AReportOfFivePortsThatWasNotDeliveredIsTriedAgain) {
+  Tracker tracker = make(5);
+  for (std::uint32_t port = 21; port < 26; ++port)
+    hit(tracker, scanner(), port);
+  tracker.not_delivered(scanner());
+  EXPECT_EQ(hit(tracker, scanner(), 26).verdict, Verdict::report_first);
+}
+
+TEST_F(TrackerTest, FivePortsOnceMoreAreNewsOnceMore) {
+  Tracker tracker = make(1, 10s);
+  for (std::uint32_t port = 21; port < 26; ++port)
+    hit(tracker, scanner(), port);
+  hit(tracker, scanner(), 30, 20s);
+  for (std::uint32_t port = 31; port < 34; ++port)
+    EXPECT_EQ(hit(tracker, scanner(), port, 20s).verdict, Verdict::withheld);
+  EXPECT_EQ(hit(tracker, scanner(), 34, 20s).verdict, Verdict::report_again);
+}
+
+TEST_F(TrackerTest, ALateReportIsDueOnceAndNotAfterAnother) {
+  Tracker tracker = make(1);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22, 100ms);
+  EXPECT_FALSE(tracker.late(scanner(), Protocol::tcp, kStart + 900ms));
+  EXPECT_EQ(tracker.late(scanner(), Protocol::tcp, kStart + 1100ms), 2U);
+  EXPECT_FALSE(tracker.late(scanner(), Protocol::tcp, kStart + 1200ms));
+  EXPECT_FALSE(tracker.late(other(), Protocol::tcp, kStart + 1100ms)) << "of whom nothing is known";
+}
+
+TEST_F(TrackerTest, PortsAreKnownBySource) {
+  Tracker tracker = make(3);
+  EXPECT_EQ(tracker.ports_of(scanner()), 0U);
+  hit(tracker, scanner(), 21);
+  hit(tracker, scanner(), 22);
+  hit(tracker, scanner(), 22);
+  EXPECT_EQ(tracker.ports_of(scanner()), 2U);
+  EXPECT_EQ(tracker.ports_of(other()), 0U);
+}
+
 }  // namespace
 }  // namespace portsentry::sensor
