@@ -5,6 +5,9 @@
 #include <array>
 #include <bitset>
 #include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "common/net_types.h"
 
@@ -22,6 +25,20 @@ class PortSet {
   [[nodiscard]] bool contains(Port port) const { return bits_.test(port.number()); }
   [[nodiscard]] std::size_t size() const { return bits_.count(); }
   [[nodiscard]] bool empty() const { return bits_.none(); }
+  // The fewest ranges that hold the same ports, in order.
+  [[nodiscard]] std::vector<std::pair<Port, Port>> ranges() const {
+    std::vector<std::pair<Port, Port>> found;
+    for (std::uint32_t n = 1; n < bits_.size(); ++n) {
+      const auto port = Port::make(n);
+      if (!port || !contains(*port)) continue;
+      if (n > 1 && bits_.test(n - 1)) {
+        found.back().second = *port;
+      } else {
+        found.emplace_back(*port, *port);
+      }
+    }
+    return found;
+  }
   bool operator==(const PortSet&) const = default;
 
  private:

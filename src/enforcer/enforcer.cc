@@ -48,9 +48,12 @@ void Enforcer::on_monitor() {
   }
 }
 
-void Enforcer::handle(const Accept&) {
+void Enforcer::handle(const Accept& accept) {
   phase_ = Phase::preparing;
+  armed_ = accept.armed;
+  if (armed_) backend_ = configured_;
   if (backend_ == Backend::nftables) {
+    if (parts_.firewall == nullptr) fatal("this kernel has no nf_tables");
     load_table();
   } else {
     announce_table();
@@ -71,12 +74,6 @@ void Enforcer::handle(const Ready&) {
   if (std::exchange(ready_told_, true)) out_of_turn("Ready");
   ask(LauncherOp::ready);
 }
-
-void Enforcer::handle(const Arm&) {}
-void Enforcer::handle(const Audit&) {}
-void Enforcer::handle(const ListHeld&) {}
-void Enforcer::handle(const TestFirewall&) {}
-void Enforcer::handle(const RequestReload&) {}
 
 void Enforcer::tell(const EnforcerToMonitor& message, int passed) {
   const auto bytes = encode(message);
@@ -159,6 +156,12 @@ void Enforcer::on_launcher() {
         continue;
       case LauncherEventKind::resolver_ended:
         resolver_ended();
+        continue;
+      case LauncherEventKind::scope:
+        scope_told(event);
+        continue;
+      case LauncherEventKind::login_ports:
+        login_ports_told(event);
         continue;
     }
     fatal("the launcher sent an unknown event: stopping");

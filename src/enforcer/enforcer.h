@@ -12,11 +12,13 @@
 #include <vector>
 
 #include "common/channel.h"
+#include "common/config.h"
 #include "common/event_loop.h"
 #include "common/local_view.h"
 #include "common/messages.h"
 #include "enforcer/firewall.h"
 #include "enforcer/launcher_link.h"
+#include "enforcer/nft_audit.h"
 #include "enforcer/token_bucket.h"
 #include "enforcer/verbs.h"
 
@@ -39,17 +41,20 @@ class Enforcer {
     Channel& monitor;                        // channel A
     Channel& launcher;                       // the struct link
     Firewall* firewall;                      // null: this kernel has no nf_tables
-    Backend backend;                         // of the first generation
+    Backend backend;                         // of the first generation, once armed
     bool resolver;                           // it wants names resolved
     std::function<const LocalView*()> view;  // null when this host's own view is unknown
     int table_events = -1;  // readable when nf_tables changed; -1 without nf_tables
     // NftEvents::our_table_touched; an overrun counts as touched.
     std::function<bool(unsigned expected)> table_touched;
     std::function<std::vector<Source>()> lifted;  // NftEvents::lifted
+    NftAudit* audit = nullptr;                    // null where `firewall` is
+    // The connections of a source to these ports; null where the kernel cannot tell.
+    std::function<Result<std::vector<Session>>(const Source&, const PortSet&)> sessions;
   };
 
   explicit Enforcer(Parts parts)
-      : parts_(std::move(parts)), backend_(parts_.backend), resolver_wanted_(parts_.resolver) {}
+      : parts_(std::move(parts)), configured_(parts_.backend), resolver_wanted_(parts_.resolver) {}
 
   // To be called when the channel or the link has something to say.
   void on_monitor();
@@ -88,7 +93,9 @@ class Enforcer {
 
   // Bans.
   void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,
-             LauncherCommand command, const std::optional<BanCause>& cause);
+             LauncherCommand command, const std::optional<BanCause>& cause, bool keep_sessions);
+  Result<void> hold(const Source& source, std::chrono::seconds duration, bool restoring,
+                    bool keep_sessions);
   void run(std::uint64_t id, LauncherCommand command, const Source& source,
            const std::optional<BanCause>& cause);
   void undo_route(std::uint64_t id, const Source& source);
@@ -105,7 +112,9 @@ class Enforcer {
   void announce_table();
   void adopt_what_holds();
   void announce_when_restored();
-  void change_backend(Backend backend);
+  void follow_configuration();
+  void load_rules_soon();
+  void load_table_soon();
   void watch_table();
   bool look_at_table(unsigned expected);
   // Sensors.
@@ -120,6 +129,18 @@ class Enforcer {
 
   void start_resolver();
   void resolver_ended();
+
+  // What holds, counted.
+  void begin_audit();
+  void watch_audit();
+  void on_audit();
+  void rest_after(Clock::duration worked);
+  void audited(const Holding& holding);
+  void audit_failed(const Error& error);
+
+  // Scope and login ports.
+  void scope_told(const LauncherEvent& event);
+  void login_ports_told(const LauncherEvent& event);
 
   // A reload.
   [[noreturn]] static void out_of_turn(std::string_view verb);
@@ -143,9 +164,13 @@ class Enforcer {
 
   Parts parts_;
   Phase phase_ = Phase::waiting;
-  Backend backend_;
+  Backend configured_;               // by root's configuration
+  bool armed_ = false;               // by the monitor
+  Backend backend_ = Backend::none;  // what bans now: the one, if the other
   TokenBucket budget_{kBansPerSecond, kBanBurst};
   TokenBucket additions_{kBansPerSecond, kBanBurst};  // of their own: no ban waits for a line
+  TokenBucket tests_{1, 10};
+  TokenBucket reload_requests_{1, 1};
   std::uint32_t restored_ = 0;
   std::optional<EventLoop::Timer> restore_deadline_;
 
@@ -155,6 +180,7 @@ class Enforcer {
   bool adopt_ = true;        // what the kernel holds already is news to the monitor
   bool announce_set_ = false;
   bool retry_set_ = false;
+  bool rules_only_ = false;  // the table that is being loaded holds all bans already
   bool ready_told_ = false;
   Clock::time_point last_load_{};
   Backoff table_backoff_;
@@ -180,6 +206,17 @@ class Enforcer {
   bool resolver_runs_ = false;
   bool resolver_due_ = false;
   Clock::time_point resolver_since_{};
+
+  BanScope scope_ = BanScope::inbound;
+  BanScope loaded_scope_ = BanScope::inbound;  // of the rules that the kernel has
+  PortSet login_ports_;
+
+  std::vector<std::uint64_t> audits_;          // asked for, and not begun
+  std::vector<std::uint64_t> audits_running_;  // to be answered by the count under way
+  unsigned listings_ = 0;                      // as audits_
+  bool listing_ = false;                       // as audits_running_
+  unsigned audit_failures_ = 0;                // in a row
+  bool audit_set_ = false;                     // a timer for the next try
 
   Offer offer_ = Offer::none;
   std::uint32_t offered_ = 0;  // the generation

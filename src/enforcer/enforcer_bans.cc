@@ -1,6 +1,8 @@
 #include "enforcer/enforcer.h"
 
-#include <string>
+#include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "common/log.h"
 #include "enforcer/guard.h"
@@ -8,23 +10,28 @@
 namespace portsentry::enforcer {
 
 // A hostile monitor gains by this: bans of sources that the guard lets through, at the budget's
-// rate.
+// rate. By `keep_sessions`: that the connections which a source has to LOGIN_PORTS at this moment,
+// kMaxSessions at most, outlive its ban, which it could also not have asked for.
 void Enforcer::handle(const Ban& ban) {
   if (!budget_.spend(Clock::now())) return tell(Outcome{ban.id, Verdict::over_budget, 0});
-  place(ban.id, ban.source, ban.duration, LauncherCommand::kill_route, ban.cause);
+  place(ban.id, ban.source, ban.duration, LauncherCommand::kill_route, ban.cause,
+        ban.keep_sessions);
 }
 
 // By this: to end any ban in our own sets, or one that a command of the owner's made, which it may
-// (it owns them).
+// (it owns them). Also while nothing is armed: what was banned before can be let go.
 void Enforcer::handle(const Unban& unban) {
-  if (backend_ == Backend::nftables && parts_.firewall != nullptr) {
+  const bool by_command = configured_ == Backend::command || routed_.contains(unban.source);
+  const bool natively = parts_.firewall != nullptr &&
+                        (backend_ == Backend::nftables ||
+                         (backend_ == Backend::none && parts_.firewall->table_exists()));
+  if (natively) {
     const auto done = parts_.firewall->unban(unban.source);
     if (!done) return tell(Outcome{unban.id, Verdict::kernel_refused, done.error().code});
-    if (!routed_.contains(unban.source)) return tell(Outcome{unban.id, Verdict::ok, 0});
+    if (!by_command) return tell(Outcome{unban.id, Verdict::ok, 0});
   }
   // Also where a reload has changed the backend since: who made it ends it.
-  if (backend_ == Backend::command || routed_.contains(unban.source))
-    return undo_route(unban.id, unban.source);
+  if (by_command) return undo_route(unban.id, unban.source);
   tell(Outcome{unban.id, Verdict::no_firewall, 0});
 }
 
@@ -32,23 +39,45 @@ void Enforcer::handle(const Unban& unban) {
 void Enforcer::handle(const Restore& restore) {
   if (++restored_ > kRestoreLimit)
     fatal("the monitor restored more than the sets can hold: stopping");
-  place(restore.id, restore.source, restore.remaining, LauncherCommand::restore_route,
-        std::nullopt);
+  place(restore.id, restore.source, restore.remaining, LauncherCommand::restore_route, std::nullopt,
+        restore.keep_sessions);
 }
 
 void Enforcer::place(std::uint64_t id, const Source& source, std::chrono::seconds duration,
-                     LauncherCommand command, const std::optional<BanCause>& cause) {
+                     LauncherCommand command, const std::optional<BanCause>& cause,
+                     bool keep_sessions) {
   const bool can =
       backend_ == Backend::command || (backend_ == Backend::nftables && parts_.firewall != nullptr);
   if (!can) return tell(Outcome{id, Verdict::no_firewall, 0});
   const Verdict verdict = judge(source, duration, parts_.view());
   if (verdict != Verdict::ok) return tell(Outcome{id, verdict, 0});
   if (backend_ == Backend::command) return run_route(id, command, source, cause);
-  const auto done = parts_.firewall->ban(source, duration);
-  tell(done ? Outcome{id, Verdict::ok, 0}
-            : Outcome{id, Verdict::kernel_refused, done.error().code});
+  const auto done =
+      hold(source, duration, command == LauncherCommand::restore_route, keep_sessions);
+  if (done) {
+    tell(Outcome{id, Verdict::ok, 0});
+  } else if (done.error().code == kNotReadBack) {
+    tell(Outcome{id, Verdict::not_read_back, 0});
+  } else {
+    tell(Outcome{id, Verdict::kernel_refused, done.error().code});
+  }
   // It moved here with a reload: the command's rule goes, now that the kernel holds it.
   if (done && routed_.contains(source) && has_room_for_a_run()) undo_route(0, source);
+}
+
+Result<void> Enforcer::hold(const Source& source, std::chrono::seconds duration, bool restoring,
+                            bool keep_sessions) {
+  std::vector<Session> sessions;
+  // With BAN_SCOPE="all" no rule would look at them.
+  if (keep_sessions && scope_ == BanScope::inbound) {
+    // Whose sessions cannot be told is not cut off blindly: no ban, and the monitor hears why.
+    if (!parts_.sessions) return Error::from_errno("list connections", EOPNOTSUPP);
+    auto listed = parts_.sessions(source, login_ports_);
+    if (!listed) return listed.error();
+    sessions = std::move(*listed);
+  }
+  if (restoring) return parts_.firewall->restore(source, duration, sessions);
+  return parts_.firewall->ban(source, duration, sessions);
 }
 
 }  // namespace portsentry::enforcer

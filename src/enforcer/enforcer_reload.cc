@@ -71,6 +71,11 @@ void Enforcer::handle(const ReloadCommit& answer) {
   ask(LauncherOp::reload_commit, answer.generation);
 }
 
+// By this: what SIGHUP does, and no more often than somebody who has that signal could mean it.
+void Enforcer::handle(const RequestReload&) {
+  if (reload_requests_.spend(Clock::now())) ask(LauncherOp::request_reload);
+}
+
 void Enforcer::reload_over() {
   offer_ = Offer::none;
   if (offer_deadline_) parts_.loop.cancel(*offer_deadline_);
@@ -111,6 +116,7 @@ void Enforcer::reload_failed(const LauncherEvent& event) {
     successor_takes_over_ = false;
     reload_over();
     successor_gone();
+    follow_configuration();  // what Arm has said meanwhile
   }
   tell(ReloadFailed{.problem = static_cast<ReloadProblem>(event.which),
                     .error = event.code,
@@ -127,7 +133,25 @@ void Enforcer::reload_committed(const LauncherEvent& event) {
     fatal("the launcher switched to an unknown backend: stopping");
   // Bans that another KILL_ROUTE made stay what they are, and are undone by what undoes that one.
   route_generation_ = static_cast<std::uint32_t>(event.id);
-  change_backend(static_cast<Backend>(event.which));
+  configured_ = static_cast<Backend>(event.which);
+  follow_configuration();
+}
+
+// ---- what a generation says about bans. These come before its reload_committed; the first ones
+// before the table is made for the first time.
+
+void Enforcer::scope_told(const LauncherEvent& event) {
+  if (event.which > static_cast<std::uint32_t>(BanScope::all))
+    fatal("the launcher named an unknown scope: stopping");
+  scope_ = static_cast<BanScope>(event.which);
+  login_ports_ = {};
+}
+
+void Enforcer::login_ports_told(const LauncherEvent& event) {
+  const auto first = Port::make(event.which & 0xffff);
+  const auto last = Port::make(event.which >> 16);
+  if (!first || !last || *last < *first) fatal("the launcher named impossible ports: stopping");
+  login_ports_.add_range(*first, *last);
 }
 
 }  // namespace portsentry::enforcer

@@ -15,12 +15,32 @@ constexpr std::chrono::milliseconds kTableInterval{100};
 
 }  // namespace
 
+// By this a hostile monitor has nobody banned any more, which it can have by not asking, or has the
+// bans made that root's own configuration wants. What holds already holds on.
+void Enforcer::handle(const Arm& arm) {
+  armed_ = arm.armed;
+  // It may be about the generation that the launcher is just switching to: see reload_committed().
+  if (offer_ != Offer::committing) follow_configuration();
+}
+
+// By this: one element of a set that no rule reads, for a moment.
+void Enforcer::handle(const TestFirewall& test) {
+  if (!tests_.spend(Clock::now())) return tell(Outcome{test.id, Verdict::over_budget, 0});
+  if (backend_ != Backend::nftables || parts_.firewall == nullptr)
+    return tell(Outcome{test.id, Verdict::no_firewall, 0});
+  const auto tested = parts_.firewall->selftest();
+  if (tested) return tell(Outcome{test.id, Verdict::ok, 0});
+  if (tested.error().code == kNotReadBack) return tell(Outcome{test.id, Verdict::not_read_back, 0});
+  tell(Outcome{test.id, Verdict::kernel_refused, tested.error().code});
+}
+
 void Enforcer::load_table() {
   loading_ = true;
   // What is reported from here until nft has ended is mostly our own doing: read it then, and
   // count.
   parts_.loop.unwatch(parts_.table_events);
   last_load_ = Clock::now();
+  loaded_scope_ = scope_;  // the launcher knew it before we did
   ask(LauncherOp::load_ruleset);
 }
 
@@ -30,13 +50,16 @@ void Enforcer::table_loaded(bool ok, std::int32_t code) {
   watch_table();
   if (ok) {
     table_backoff_ = Backoff();
-    table_made_ = true;
     // Loading ruleset.nft is exactly one transaction; a second one was somebody else's.
     const bool touched_meanwhile = look_at_table(1);
-    announce_table();
+    const bool rules_only = std::exchange(rules_only_, false) && table_made_ && !touched_meanwhile;
+    table_made_ = true;
+    if (!rules_only) announce_table();
     if (touched_meanwhile) load_table_after(kTableInterval);
+    if (loaded_scope_ != scope_) load_rules_soon();
     return;
   }
+  rules_only_ = false;
   if (!announced_)
     fatal("nft could not make the table inet portsentry (status " + std::to_string(code) + ")");
   tell(TableLost{code});
@@ -85,10 +108,15 @@ void Enforcer::announce_when_restored() {
 
 // What held by the old backend holds on: the monitor, told that there is a new one, restores its
 // bans there. Disarming leaves what exists to its timeouts.
-void Enforcer::change_backend(Backend backend) {
-  if (backend == backend_) return;
+void Enforcer::follow_configuration() {
+  const Backend backend = armed_ ? configured_ : Backend::none;
+  if (backend == backend_) {
+    if (backend_ == Backend::nftables && loaded_scope_ != scope_) load_rules_soon();
+    return;
+  }
   backend_ = backend;
   adopt_ = true;
+  rules_only_ = false;
   if (backend_ != Backend::nftables) {
     if (parts_.table_events >= 0) parts_.loop.unwatch(parts_.table_events);
     return announce_when_restored();
@@ -99,15 +127,29 @@ void Enforcer::change_backend(Backend backend) {
   }
   // What happened while nobody watched is not news.
   static_cast<void>(parts_.table_touched(0));
-  load_table_after({});
+  load_table_soon();
+}
+
+// The same rules with another scope: the sets stay as they are, so nothing is announced.
+void Enforcer::load_rules_soon() {
+  if (loading_) return;  // table_loaded() comes back to it
+  // One that is due already, for whatever else, does this too.
+  if (!retry_set_) rules_only_ = true;
+  load_table_soon();
+}
+
+// A monitor that arms and disarms in a loop does not make us run nft in a tight one either.
+void Enforcer::load_table_soon() {
+  const auto quiet_for = Clock::now() - last_load_;
+  load_table_after(quiet_for >= kTableInterval ? Clock::duration{} : kTableInterval - quiet_for);
 }
 
 void Enforcer::watch_table() {
   if (parts_.table_events < 0) return;
   parts_.loop.watch(parts_.table_events, [this](short) {
     if (!look_at_table(0)) return;
-    const auto quiet_for = Clock::now() - last_load_;
-    load_table_after(quiet_for >= kTableInterval ? Clock::duration{} : kTableInterval - quiet_for);
+    rules_only_ = false;
+    load_table_soon();
   });
 }
 

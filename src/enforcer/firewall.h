@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <vector>
 
 #include "common/net_types.h"
@@ -17,16 +18,37 @@ struct Held {
   bool operator==(const Held&) const = default;
 };
 
+// An established TCP connection, as packets from the other side show it.
+struct Session {
+  Address theirs;
+  Port their_port;
+  Address ours;  // of the same family
+  Port our_port;
+  bool operator==(const Session&) const = default;
+};
+inline constexpr std::size_t kMaxSessions = 64;  // of one source
+
+// Error::code of a ban that the kernel acknowledged, and shows otherwise or not at all. No errno.
+inline constexpr int kNotReadBack = -1;
+
 class Firewall {
  public:
   virtual ~Firewall() = default;
 
-  // Drops what `source` sends, for `duration` from now (at least a second). Success means that the
-  // kernel has committed it; a ban that holds already gets the new duration, longer or shorter.
-  // Error::code: ENOENT the table is gone, ENFILE the set is full, EPERM, ETIMEDOUT no answer ...
-  virtual Result<void> ban(const Source& source, std::chrono::seconds duration) = 0;
+  // Drops what `source` sends but the packets of `keep` (at most kMaxSessions, all of this source),
+  // for `duration` from now (0: without expiry, else at least a second). Success means that the
+  // kernel has committed it and shows it when asked; a ban that holds already gets the new duration,
+  // longer or shorter. Error::code: ENOENT the table is gone, ENFILE a set is full, EPERM,
+  // ETIMEDOUT no answer, kNotReadBack ...
+  virtual Result<void> ban(const Source& source, std::chrono::seconds duration,
+                           std::span<const Session> keep) = 0;
 
-  // Ends the ban of `source`; success when there was none.
+  // The same for one that may hold already, as it should to within a few seconds: then nothing is
+  // changed.
+  virtual Result<void> restore(const Source& source, std::chrono::seconds remaining,
+                               std::span<const Session> keep) = 0;
+
+  // Ends the ban of `source`, of whatever kind; success when there was none.
   virtual Result<void> unban(const Source& source) = 0;
 
   // Every ban that holds now, in no particular order, each once.
@@ -34,6 +56,9 @@ class Firewall {
 
   // True when our table is there. No clear answer is no table.
   virtual bool table_exists() = 0;
+
+  // An element into a set that no rule reads, read back, and out again.
+  virtual Result<void> selftest() = 0;
 
  protected:
   Firewall() = default;

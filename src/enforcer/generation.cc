@@ -179,12 +179,20 @@ class Reader {
         unusable = "KILL_ROUTE cannot be used: " + fault + ": ";
         out_.warnings.push_back(unusable + "nftables bans in its place");
         g_.backend = Backend::nftables;
+      } else if (!c.armed()) {
+        // Each ban will say so, should somebody arm the daemon.
+        g_.commands.kill_route = c.kill_route;
+        g_.commands.kill_route_remove = c.kill_route_remove;
+        out_.warnings.push_back("KILL_ROUTE cannot be used: " + fault +
+                                ": nothing could be banned, were the daemon armed");
       } else {
         return problem(ReloadProblem::firewall, {"KILL_ROUTE cannot be used: " + fault, ENOENT});
       }
     }
     if (g_.backend != Backend::nftables) return true;
     auto nft = open_binary(role(RoleId::nft));
+    // Who observes needs no firewall.
+    if (!nft && !c.armed()) return true;
     if (!nft)
       return problem(ReloadProblem::firewall, {unusable + nft.error().what, nft.error().code});
     g_.nft = std::move(*nft);
@@ -231,8 +239,6 @@ GenerationReading read_generation(const ConfigSource& source, std::uint32_t numb
 }
 
 Backend backend_of(const Config& config) {
-  // Observe mode touches no firewall, and so needs none.
-  if (!config.armed()) return Backend::none;
   switch (config.backend()) {
     case Firewall::nftables:
       return Backend::nftables;

@@ -41,11 +41,12 @@ struct Generation {
   UniqueFd ignore_text;  // sealed; empty where there is no ignore list
   Outputs outputs;
   WatchOrders orders;
-  UniqueFd orders_memory;  // sealed; what a sensor is born with
-  Backend backend = Backend::none;
-  UniqueFd nft;                     // the program; empty unless the backend is nftables
+  UniqueFd orders_memory;           // sealed; what a sensor is born with
+  Backend backend = Backend::none;  // what bans with it, once armed
+  UniqueFd
+      nft;  // the program; empty unless it is used, or where it is missing and nothing is armed
   std::optional<Account> resolver;  // who resolves names; nothing: nobody
-  CommandTexts commands;            // without KILL_ROUTE unless the backend is a command
+  CommandTexts commands;            // without KILL_ROUTE unless that is what bans
 };
 
 // Something that root could not open, or does not accept.
@@ -69,7 +70,7 @@ struct GenerationReading {
 GenerationReading read_generation(const ConfigSource& source, std::uint32_t number,
                                   const Generation* before);
 
-// What bans are made with when this configuration is in force.
+// What bans are made with when this configuration is in force, and the daemon armed.
 [[nodiscard]] Backend backend_of(const Config& config);
 
 // The word of 1.2 for how `protocol` is watched, as $MODE$; nothing where it is not.

@@ -28,8 +28,9 @@ bool is_shared(const Source& source) {
 // The monitor is taken to be in an attacker's hands. What it can say is a Source (a /32, /64 or /128
 // without host bits: no wider network can be spelled) and a number. Case by case, what it gains:
 //
-// - A duration of zero or less would be "for ever" to the kernel, or nonsense; above kMaxBan it would
-//   outlive everybody who could undo it. Both are refused.
+// - A duration of zero is a ban without expiry, which only a person asks for; the sets of those are
+//   listed apart, and Unban ends it like any other. Less is nonsense, and more than kMaxBan would be
+//   one without expiry in disguise. Both are refused.
 // - Loopback, unspecified, link-local, multicast, 0/8, 240/4: banning them stops local services or
 //   neighbour discovery, and they never cross a network, so no scan comes from there. This holds
 //   before the view is asked, on any host.
@@ -40,13 +41,13 @@ bool is_shared(const Source& source) {
 //   off the neighbours.
 // - Next hops: everything beyond a gateway is still reachable while the gateway's own packets are
 //   dropped, but path MTU and unreachable errors from it, its DHCP, DNS and VPN service are not.
-// - What is left: some other host, for at most a year, at kBansPerSecond. That is the damage which
+// - What is left: some other host, at kBansPerSecond. That is the damage which
 //   the README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
 //   administrator's login from them. Replies to connections of ours still pass (ruleset.nft).
 // - Unban and Restore gain nothing further: Unban leads back to a host without us, each Restore is
 //   judged here as well.
 Verdict judge(const Source& source, std::chrono::seconds duration, const LocalView* view) {
-  if (duration < std::chrono::seconds(1) || duration > kMaxBan) return Verdict::bad_duration;
+  if (duration < std::chrono::seconds(0) || duration > kMaxBan) return Verdict::bad_duration;
   if (!source.prefix().address().is_routable_unicast()) return Verdict::not_unicast;
   if (is_shared(source)) return Verdict::shared_prefix;
   if (view == nullptr) return Verdict::view_unknown;

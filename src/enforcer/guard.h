@@ -8,7 +8,7 @@
 
 namespace portsentry::enforcer {
 
-// Verdict::ok, or why `source` is not to be banned for `duration`, whoever asks. `view`: this
+// Verdict::ok, or why `source` is not to be banned for `duration` (0: without expiry), whoever asks. `view`: this
 // process's own; null when it is not known or no longer to be trusted, and then nothing is banned.
 // The budget (TokenBucket) and the phases in which a request is legal are the caller's.
 [[nodiscard]] Verdict judge(const Source& source, std::chrono::seconds duration,

@@ -135,6 +135,8 @@ Result<void> Launcher::start() {
              .descriptors = {{channel_a->first.get(), 3}, {link->second.get(), 4}}});
   if (!enforcer) return enforcer.error();
   children_[RoleId::enforcer] = *enforcer;
+  link_.emplace(std::move(link->first));
+  tell_scope(g);  // before there is anybody who could ask for a ban
 
   std::vector<std::string> arguments{prepared_.source.path, g.config.ignore_file};
   for (const ConfigOverride& setting : prepared_.source.overrides)
@@ -159,7 +161,6 @@ Result<void> Launcher::start() {
     done->reset();
   }
   reload_.forget_texts();
-  link_.emplace(std::move(link->first));
   if (!g.commands.kill_hosts_deny.empty())
     commands_.recover_hosts_deny(std::chrono::steady_clock::now());
   return {};
@@ -284,6 +285,8 @@ void Launcher::obey(const LauncherRequest& request) {
       return abandon(request.generation);
     case LauncherOp::spawn_resolver:
       return spawn_resolver();
+    case LauncherOp::request_reload:
+      return reload_.request();
   }
   broken("sent an unknown request");
 }
@@ -341,14 +344,20 @@ void Launcher::load_ruleset() {
     complain(error.what);
     tell({.kind = LauncherEventKind::ruleset_loaded, .code = kExitRuntime});
   };
-  if (!reload_.current().nft || children_.contains(RoleId::nft))
+  const Generation& g = reload_.current();
+  if (g.backend != Backend::nftables || children_.contains(RoleId::nft))
     return refuse(Error{"nft cannot be run now"});
-  const auto text = sealed_copy("ruleset", std::as_bytes(std::span(kRuleset)));
+  // Who observes need not have it, until somebody arms the daemon.
+  auto found = g.nft ? Result<UniqueFd>(UniqueFd()) : open_binary(role(RoleId::nft));
+  if (!found) return refuse(found.error());
+  std::string rules(kRuleset);
+  if (g.config.ban_scope == BanScope::all) rules += kRulesetAll;
+  const auto text = sealed_copy("ruleset", std::as_bytes(std::span(rules)));
   if (!text) return refuse(text.error());
   if (lseek(text->get(), 0, SEEK_SET) != 0) return refuse(Error::from_errno("lseek", errno));
   const auto nft = spawn({.role = role(RoleId::nft),
                           .account = {},
-                          .binary = reload_.current().nft.get(),
+                          .binary = g.nft ? g.nft.get() : found->get(),
                           .arguments = {"-f", "-"},
                           .descriptors = {},
                           .input = text->get()});

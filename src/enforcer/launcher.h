@@ -73,6 +73,7 @@ class Launcher {
   void put_successor_in_force(bool sensor_is_old);
   void abandon(std::uint32_t generation);
   void end_successor();
+  void tell_scope(const Generation& g);
 
   void tell(const LauncherEvent& event, int passed = -1);
   void broken(const std::string& what);

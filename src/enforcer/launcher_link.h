@@ -25,10 +25,11 @@ enum class LauncherOp : std::uint32_t {
       3,      // run nft(8) on the text compiled into this binary; refused while one is running
   run = 4,    // `command`, for the source and the port below; answered by command_done
   ready = 5,  // everything stands: let the foreground go, tell the service manager
-  reload_accept = 6,   // start the successor; answered by successor_started or reload_failed
-  reload_commit = 7,   // `generation` is in force; a successor takes over; by reload_committed
-  reload_abandon = 8,  // or refused: forget `generation`, and end a successor
-  spawn_resolver = 9,  // refused while one is running, or where the configuration wants none
+  reload_accept = 6,    // start the successor; answered by successor_started or reload_failed
+  reload_commit = 7,    // `generation` is in force; a successor takes over; by reload_committed
+  reload_abandon = 8,   // or refused: forget `generation`, and end a successor
+  spawn_resolver = 9,   // refused while one is running, or where the configuration wants none
+  request_reload = 11,  // what SIGHUP does
 };
 
 // The templates of root's own configuration.
@@ -73,6 +74,10 @@ enum class LauncherEventKind : std::uint32_t {
   successor_ended = 11,    // as sensor_ended; only before the commit
   resolver_started = 12,   // with one descriptor: the monitor's end of channel R
   resolver_ended = 13,
+  // What a generation says about bans: one scope, then its ports. Of the first at birth, of another
+  // before its reload_committed.
+  scope = 16,        // which: a BanScope (config.h); there are no login ports any more
+  login_ports = 17,  // which: the first of a range, and its last << 16
 };
 
 struct LauncherEvent {

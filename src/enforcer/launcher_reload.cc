@@ -76,12 +76,21 @@ void Launcher::commit(std::uint32_t generation) {
   const Generation& g = reload_.current();
   commands_.use(g.number, g.commands);
   if (!g.resolver) kill_child(RoleId::resolver, SIGKILL);
+  tell_scope(g);
   tell({.kind = LauncherEventKind::reload_committed,
         .code = g.resolver ? 1 : 0,
         .which = static_cast<std::uint32_t>(g.backend),
         .id = commands_.route_generation(),
         .generation = g.number});
   put_successor_in_force(sensor_is_old);
+}
+
+void Launcher::tell_scope(const Generation& g) {
+  tell({.kind = LauncherEventKind::scope, .which = static_cast<std::uint32_t>(g.config.ban_scope)});
+  for (const auto& [first, last] : g.config.login_ports.ranges()) {
+    tell({.kind = LauncherEventKind::login_ports,
+          .which = first.number() | static_cast<std::uint32_t>(last.number()) << 16});
+  }
 }
 
 void Launcher::put_successor_in_force(bool sensor_is_old) {

@@ -1,20 +1,8 @@
 #include "enforcer/nft.h"
 
-#include <arpa/inet.h>
-#include <libmnl/libmnl.h>
-#include <libnftnl/common.h>
-#include <libnftnl/set.h>
-#include <linux/filter.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -24,116 +12,67 @@ namespace portsentry::enforcer {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr std::string_view kBan4 = "ban4";
-constexpr std::string_view kBan6 = "ban6";
-constexpr std::string_view kBan6Net = "ban6net";
-
-constexpr auto kAnswerTime = std::chrono::seconds(1);
+constexpr auto kAnswerTime = seconds(1);
 // A million elements take about a second.
-constexpr auto kListTime = std::chrono::seconds(10);
+constexpr auto kListTime = seconds(10);
 constexpr int kListAttempts = 5;
-// How much one look at the events reads; what is left keeps the descriptor readable.
-constexpr int kDatagramsPerLook = 1024;
+// An element may expire between two looks at it; three times in a row it does not.
+constexpr int kTries = 3;
 
-struct SetDeleter {
-  void operator()(nftnl_set* set) const { nftnl_set_free(set); }
-};
-using SetPtr = std::unique_ptr<nftnl_set, SetDeleter>;
+// How far a ban that is restored may be from what it should be, and stay as it is. The monitor
+// counts in whole seconds, and takes a moment to ask.
+constexpr milliseconds kCloseEnough{3000};
 
-constexpr std::uint16_t message_type(nf_tables_msg_types type) {
-  return static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | static_cast<int>(type));
-}
+// How far from what was asked for the kernel may show a fresh element. It counts in ticks, at worst
+// of 10 ms, and a busy machine may take its time before we look.
+constexpr milliseconds kTick{100};
+constexpr milliseconds kSlowest{2000};
 
-// One request under construction: three messages with one element each fit several times over.
-class Request {
- public:
-  char* tail() { return buffer_.data() + size_; }
-  void take(const nlmsghdr& message) { size_ += NLMSG_ALIGN(message.nlmsg_len); }
-  [[nodiscard]] Bytes bytes() const { return std::as_bytes(std::span(buffer_)).first(size_); }
-
- private:
-  alignas(nlmsghdr) std::array<char, 2048> buffer_{};
-  std::size_t size_ = 0;
-};
-
-// A set handle that names our table and `set`, for building requests. Null without memory.
-SetPtr our_set(std::string_view set) {
-  SetPtr handle(nftnl_set_alloc());
-  if (!handle) return handle;
-  nftnl_set_set_str(handle.get(), NFTNL_SET_TABLE, std::string(kTable).c_str());
-  nftnl_set_set_str(handle.get(), NFTNL_SET_NAME, std::string(set).c_str());
-  nftnl_set_set_u32(handle.get(), NFTNL_SET_FAMILY, NFPROTO_INET);
-  return handle;
-}
+// Reserved for documentation (RFC 5737), so nobody's.
+constexpr std::array<std::byte, 4> kNobody{std::byte{192}, std::byte{0}, std::byte{2},
+                                           std::byte{1}};
+constexpr std::string_view kSelftest = "selftest";
+constexpr seconds kSelftestTime{10};
 
 Error no_memory() {
   return Error::from_errno("build a netlink request", ENOMEM);
 }
 
-// The library wants the header in front of the payload, where it was: our reader has checked that
-// the whole message lies inside the datagram.
-const nlmsghdr* header_of(const NetlinkMessage& message) {
-  return reinterpret_cast<const nlmsghdr*>(message.payload.data() - sizeof(nlmsghdr));  // NOLINT
+Error within(const Error& error, const std::string& attempt) {
+  return Error{attempt + ": " + error.what, error.code};
 }
 
-// The elements of one dump datagram. What could not be a ban of ours (put there by hand) is left
-// out.
-void read_elements(const nlmsghdr* message, std::string_view set, std::vector<Held>& held) {
-  const SetPtr parsed(nftnl_set_alloc());
-  if (!parsed || nftnl_set_elems_nlmsg_parse(message, parsed.get()) < 0) return;
-  struct Context {
-    unsigned v6_length;
-    std::vector<Held>& held;
-  } context{set == kBan6Net ? 64U : 128U, held};
-  nftnl_set_elem_foreach(
-      parsed.get(),
-      [](nftnl_set_elem* element, void* data) {
-        auto& into = *static_cast<Context*>(data);
-        std::uint32_t size = 0;
-        const void* key = nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &size);
-        if (key == nullptr) return 0;
-        const auto address = Address::from_bytes(Bytes(static_cast<const std::byte*>(key), size));
-        if (!address) return 0;
-        const auto source = Source::from_prefix(*address, size == 4 ? 32 : into.v6_length);
-        if (!source) return 0;
-        std::chrono::seconds remaining{0};
-        if (nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_EXPIRATION)) {
-          const auto left = nftnl_set_elem_get_u64(element, NFTNL_SET_ELEM_EXPIRATION);
-          // Never 0, which means for ever.
-          remaining = std::max(std::chrono::seconds(1),
-                               std::chrono::ceil<std::chrono::seconds>(milliseconds(left)));
-        }
-        into.held.push_back(Held{*source, remaining});
-        return 0;
-      },
-      &context);
+std::string in_set(std::string_view attempt, const Source& source, std::string_view set) {
+  return std::string(attempt) + ' ' + source.text() + " in set inet " + std::string(kTable) + ' ' +
+         std::string(set);
+}
+
+// The element that is the ban of `source`; of the other kind than `duration` says with `other`.
+Element element_of(const Source& source, seconds duration, bool other = false) {
+  const bool permanent = (duration.count() == 0) != other;
+  Element element{set_of(source, permanent), ElementKey(source.prefix().address()), std::nullopt};
+  if (duration.count() != 0) element.timeout = duration;
+  return element;
+}
+
+bool bad_duration(seconds duration) {
+  return duration.count() < 0 || duration > kMaxBan;
+}
+
+Error refuse_duration(const Source& source) {
+  return Error::from_errno("ban " + source.text() + " for less than nothing or above a year",
+                           EINVAL);
 }
 
 }  // namespace
-
-std::string_view set_of(const Source& source) {
-  if (source.is_v4()) return kBan4;
-  return source.prefix().is_host() ? kBan6 : kBan6Net;
-}
-
-// ---- Requests -----------------------------------------------------------------------------------
 
 Result<Nft> Nft::open() {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER, 0);
   if (!socket) return socket.error();
   return Nft(std::move(socket).value());
-}
-
-Nft::Message Nft::message_of(Step::What what) {
-  switch (what) {
-    case Step::What::add_new:
-      return {NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL};
-    case Step::What::remove:
-      return {NFT_MSG_DELSETELEM, 0};
-  }
-  return {};
 }
 
 // All steps or none, and success only when the kernel says that they are in force.
@@ -142,51 +81,27 @@ Nft::Message Nft::message_of(Step::What what) {
 // answers, in order: an error for every message that failed, and a 0 for each that asked for one,
 // even where another message made it discard everything. So the 0 for our last step is a yes
 // exactly when no error with one of our numbers came before it.
-Result<void> Nft::commit(const Source& source, std::span<const Step> steps,
-                         std::string_view attempt) {
-  const std::string_view set_name = set_of(source);
-  const auto what = [&] {
-    return std::string(attempt) + ' ' + source.text() + " in set inet " + std::string(kTable) +
-           ' ' + std::string(set_name);
-  };
+Result<void> Nft::commit(std::span<const Step> steps) {
   const std::uint32_t first = ++sequence_;
-  Request request;
-  request.take(*nftnl_batch_begin(request.tail(), first));
+  NftRequest& request = request_;
+  request.clear();
+  bool fits = request.begin_batch(first);
   for (const Step& step : steps) {
-    const SetPtr set = our_set(set_name);
-    nftnl_set_elem* element = set ? nftnl_set_elem_alloc() : nullptr;
-    if (element == nullptr) return no_memory();
-    nftnl_set_elem_add(set.get(), element);  // freed with the set
-    const Bytes key = source.prefix().address().bytes();
-    if (nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(),
-                           static_cast<std::uint32_t>(key.size())) < 0) {
-      return no_memory();
-    }
-    const bool last = &step == &steps.back();
-    const int ack = last ? NLM_F_ACK : 0;
-    if (step.what == Step::What::add_new) {
-      nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT,
-                             static_cast<std::uint64_t>(step.timeout.count()));
-    }
-    const auto [type, flags] = message_of(step.what);
-    nlmsghdr* message = nftnl_nlmsg_build_hdr(request.tail(), type, NFPROTO_INET,
-                                              static_cast<std::uint16_t>(flags | ack), ++sequence_);
-    nftnl_set_elems_nlmsg_build_payload(message, set.get());
-    request.take(*message);
+    const int ack = &step == &steps.back() ? NLM_F_ACK : 0;
+    fits = fits && request.elements(step.type, step.flags | ack, ++sequence_, step.elements);
   }
   const std::uint32_t last_step = sequence_;
-  request.take(*nftnl_batch_end(request.tail(), ++sequence_));
+  if (!fits || !request.end_batch(++sequence_)) return no_memory();
 
   const auto deadline = steady_clock::now() + kAnswerTime;
-  if (auto sent = socket_.send(request.bytes()); !sent) {
-    return Error{what() + ": " + sent.error().what, sent.error().code};
-  }
+  if (auto sent = socket_.send(request.bytes()); !sent) return sent;
   for (;;) {
     const auto received = socket_.receive(deadline);
-    if (!received) return Error{what() + ": " + received.error().what, received.error().code};
-    if (received->got == NetlinkSocket::Got::nothing) return Error::from_errno(what(), ETIMEDOUT);
+    if (!received) return received.error();
+    if (received->got == NetlinkSocket::Got::nothing)
+      return Error::from_errno("netlink", ETIMEDOUT);
     // An answer was lost, perhaps the one that says no.
-    if (received->got == NetlinkSocket::Got::overrun) return Error::from_errno(what(), ENOBUFS);
+    if (received->got == NetlinkSocket::Got::overrun) return Error::from_errno("netlink", ENOBUFS);
     NetlinkMessages messages(received->datagram);
     while (const auto message = messages.next()) {
       const nlmsghdr& header = message->header;
@@ -197,40 +112,165 @@ Result<void> Nft::commit(const Source& source, std::span<const Step> steps,
         continue;  // unsigned: wraps with the numbers
       ByteReader reader(message->payload);
       const auto error = take_host<int>(reader);
-      if (!error) return Error::from_errno(what(), EBADMSG);
-      if (*error != 0) return Error::from_errno(what(), -*error);
+      if (!error) return Error::from_errno("netlink", EBADMSG);
+      if (*error != 0) return Error::from_errno("netlink", -*error);
       if (header.nlmsg_seq == last_step) return {};
     }
   }
 }
 
-// Adding what exists changes its timeout on new kernels, and on those before 6.12 changes nothing
-// and is acknowledged all the same. So an add always insists on being the first (EEXIST otherwise),
-// and an existing element is removed and added in one transaction, in which no packet sees it
-// missing. The element may expire between the two tries: then it is new after all.
-Result<void> Nft::ban(const Source& source, std::chrono::seconds duration) {
-  // To the kernel a timeout of 0 is "for ever", which nobody has asked for.
-  if (duration < std::chrono::seconds(1) || duration > kMaxBan) {
-    return Error::from_errno("ban " + source.text() + " for less than a second or above a year",
-                             EINVAL);
-  }
-  const Step add{Step::What::add_new, duration};
-  const std::array<Step, 2> replace{Step{Step::What::remove}, add};
-  constexpr int kTries = 3;
-  for (int i = 0;; ++i) {
-    auto added = commit(source, std::span(&add, 1), "ban");
-    if (added || added.error().code != EEXIST) return added;
-    auto replaced = commit(source, replace, "renew the ban of");
-    if (replaced || replaced.error().code != ENOENT || i + 1 == kTries) return replaced;
+Result<std::optional<ShownElement>> Nft::shown(const Element& element) {
+  NftRequest& request = request_;
+  request.clear();
+  Element asked{element.set, element.key, std::nullopt};
+  if (!request.elements(NFT_MSG_GETSETELEM, 0, ++sequence_, std::span(&asked, 1)))
+    return no_memory();
+  const auto deadline = steady_clock::now() + kAnswerTime;
+  if (auto sent = socket_.send(request.bytes()); !sent) return sent.error();
+  for (;;) {
+    const auto received = socket_.receive(deadline);
+    if (!received) return received.error();
+    if (received->got == NetlinkSocket::Got::nothing)
+      return Error::from_errno("netlink", ETIMEDOUT);
+    if (received->got == NetlinkSocket::Got::overrun) return Error::from_errno("netlink", ENOBUFS);
+    NetlinkMessages messages(received->datagram);
+    while (const auto message = messages.next()) {
+      const nlmsghdr& header = message->header;
+      if (header.nlmsg_pid != socket_.port_id() || header.nlmsg_seq != sequence_) continue;
+      if (header.nlmsg_type == NLMSG_ERROR) {
+        ByteReader reader(message->payload);
+        const int error = -take_host<int>(reader).value_or(-EBADMSG);
+        // No such element, or no such set or table; the difference is for who asks to find out.
+        if (error == ENOENT || error == 0) return std::optional<ShownElement>();
+        return Error::from_errno("netlink", error);
+      }
+      if (header.nlmsg_type == nft_message(NFT_MSG_NEWSETELEM))
+        return read_element(*message, element.key);
+    }
   }
 }
 
+// What adds the sessions to theirs set, with the ban's time. Those that are there already are
+// removed first, for the reason that place() gives.
+Result<std::vector<Nft::Step>> Nft::keeping(std::span<const Session> keep, const Element& with) {
+  std::vector<Step> steps;
+  if (keep.empty()) return steps;
+  std::vector<Element> there;
+  std::vector<Element> all;
+  for (const Session& session : keep.first(std::min(keep.size(), kMaxSessions))) {
+    Element element{session.theirs.is_v4() ? "session4" : "session6", ElementKey(session),
+                    with.timeout};
+    const auto found = shown(element);
+    if (!found) return found.error();
+    if (*found) there.push_back(element);
+    all.push_back(element);
+  }
+  if (!there.empty()) steps.push_back({NFT_MSG_DELSETELEM, 0, std::move(there)});
+  steps.push_back({NFT_MSG_NEWSETELEM, NLM_F_CREATE, std::move(all)});
+  return steps;
+}
+
+// Adding what exists changes its timeout on new kernels, and on those before 6.12 changes nothing
+// and is acknowledged all the same. So an add always insists on being the first (EEXIST otherwise),
+// and an existing element is removed and added in one transaction, in which no packet sees it
+// missing. Which of the two is asked beforehand: a transaction that fails costs the kernel some 20 ms
+// (it waits for everybody who may be looking at the rules), a question two microseconds. What comes
+// or expires in between is found by the next try.
+Result<void> Nft::place(const Element& element, std::span<const Session> keep) {
+  for (int i = 0;; ++i) {
+    auto steps = keeping(keep, element);
+    if (!steps) return steps.error();
+    const auto there = shown(element);
+    if (!there) return there.error();
+    if (*there) steps->push_back({NFT_MSG_DELSETELEM, 0, {element}});
+    steps->push_back({NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, {element}});
+    auto done = commit(*steps);
+    const int code = done ? 0 : done.error().code;
+    if ((code != EEXIST && code != ENOENT) || i + 1 == kTries) return done;
+  }
+}
+
+// False: there was nothing to remove.
+Result<bool> Nft::remove(const Element& element) {
+  const auto there = shown(element);
+  if (!there) return there.error();
+  if (!*there) return false;
+  const Step step{NFT_MSG_DELSETELEM, 0, {element}};
+  const auto removed = commit(std::span(&step, 1));
+  if (removed) return true;
+  if (removed.error().code == ENOENT) return false;  // it has just expired
+  return removed.error();
+}
+
+Result<void> Nft::read_back(const Element& element) {
+  const auto found = shown(element);
+  if (!found) return found.error();
+  if (!*found) return Error{"the kernel took it and does not show it", kNotReadBack};
+  const auto remaining = (*found)->remaining;
+  bool same = remaining.has_value() == element.timeout.has_value();
+  if (same && remaining)
+    same = *remaining <= *element.timeout + kTick && *remaining + kSlowest >= *element.timeout;
+  if (!same) return Error{"the kernel took it and shows another time", kNotReadBack};
+  return {};
+}
+
+Result<void> Nft::ban(const Source& source, seconds duration, std::span<const Session> keep) {
+  if (bad_duration(duration)) return refuse_duration(source);
+  const Element element = element_of(source, duration);
+  if (auto placed = place(element, keep); !placed)
+    return within(placed.error(), in_set("ban", source, element.set));
+  // One ban, one element: who was banned for ever and now is for an hour, or the other way round,
+  // leaves the other set. It is in both for a moment, and in neither never.
+  const Element other = element_of(source, duration, true);
+  if (const auto left = remove(other); !left)
+    return within(left.error(), in_set("end the other ban of", source, other.set));
+  if (auto same = read_back(element); !same)
+    return within(same.error(), in_set("read back the ban of", source, element.set));
+  return {};
+}
+
+Result<void> Nft::restore(const Source& source, seconds remaining, std::span<const Session> keep) {
+  if (bad_duration(remaining)) return refuse_duration(source);
+  // Sessions of now are to be kept, whatever was kept before.
+  if (!keep.empty()) return ban(source, remaining, keep);
+  // An error here is one there.
+  if (const auto holds = shown(element_of(source, remaining)); holds && *holds) {
+    const auto left = (*holds)->remaining;
+    const bool permanent = remaining.count() == 0;
+    if (permanent && !left) return {};
+    if (!permanent && left && *left <= remaining + kCloseEnough &&
+        *left + kCloseEnough >= remaining)
+      return {};
+  }
+  return ban(source, remaining, keep);
+}
+
 Result<void> Nft::unban(const Source& source) {
-  const Step remove{Step::What::remove};
-  auto removed = commit(source, std::span(&remove, 1), "end the ban of");
+  bool removed_one = false;
+  for (const bool permanent : {false, true}) {
+    const Element element{set_of(source, permanent), ElementKey(source.prefix().address()),
+                          std::nullopt};
+    const auto removed = remove(element);
+    if (!removed) return within(removed.error(), in_set("end the ban of", source, element.set));
+    removed_one = removed_one || *removed;
+  }
   // No such element: what was asked for. But the kernel says the same of a missing table.
-  if (!removed && removed.error().code == ENOENT && table_exists()) return {};
-  return removed;
+  if (removed_one || table_exists()) return {};
+  return Error::from_errno(in_set("end the ban of", source, set_of(source)), ENOENT);
+}
+
+Result<void> Nft::selftest() {
+  const auto attempt = [](std::string_view what) {
+    return std::string(what) + " 192.0.2.1 in set inet " + std::string(kTable) + ' ' +
+           std::string(kSelftest);
+  };
+  const auto nobody = Address::from_bytes(kNobody);
+  if (!nobody) return no_memory();
+  const Element element{kSelftest, ElementKey(*nobody), kSelftestTime};
+  if (auto placed = place(element, {}); !placed) return within(placed.error(), attempt("put"));
+  if (auto same = read_back(element); !same) return within(same.error(), attempt("read back"));
+  if (const auto gone = remove(element); !gone) return within(gone.error(), attempt("remove"));
+  return {};
 }
 
 Result<std::vector<Held>> Nft::list() {
@@ -238,15 +278,17 @@ Result<std::vector<Held>> Nft::list() {
   for (int i = 0; i < kListAttempts; ++i) {
     std::vector<Held> held;
     bool whole = true;
-    for (const std::string_view set : {kBan4, kBan6, kBan6Net}) {
+    for (const std::string_view set : kBanSets) {
       const auto listed = list_set(set, held, deadline);
-      if (!listed) return listed.error();
+      if (!listed) return within(listed.error(), "list set inet portsentry " + std::string(set));
       whole = whole && *listed;
     }
     if (!whole) continue;
-    // A hash table that grows under the dump shows an element twice.
-    std::sort(held.begin(), held.end(),
-              [](const Held& a, const Held& b) { return a.source < b.source; });
+    // A hash table that grows under the dump shows an element twice, and a hand may have put one
+    // into both sets: then it is banned without expiry.
+    std::sort(held.begin(), held.end(), [](const Held& a, const Held& b) {
+      return a.source < b.source || (a.source == b.source && a.remaining < b.remaining);
+    });
     held.erase(std::unique(held.begin(), held.end(),
                            [](const Held& a, const Held& b) { return a.source == b.source; }),
                held.end());
@@ -258,156 +300,48 @@ Result<std::vector<Held>> Nft::list() {
 // False: the ruleset changed under the dump, and elements may be missing from it.
 Result<bool> Nft::list_set(std::string_view set, std::vector<Held>& held,
                            NetlinkSocket::Deadline deadline) {
-  const auto what = [&] { return "list set inet portsentry " + std::string(set); };
-  const SetPtr handle = our_set(set);
-  if (!handle) return no_memory();
-  Request request;
-  nlmsghdr* header = nftnl_nlmsg_build_hdr(request.tail(), NFT_MSG_GETSETELEM, NFPROTO_INET,
-                                           NLM_F_DUMP, ++sequence_);
-  nftnl_set_elems_nlmsg_build_payload(header, handle.get());
-  request.take(*header);
-  if (auto sent = socket_.send(request.bytes()); !sent) {
-    return Error{what() + ": " + sent.error().what, sent.error().code};
-  }
-
+  NftRequest& request = request_;
+  request.clear();
+  if (!request.list(set, ++sequence_)) return no_memory();
+  if (auto sent = socket_.send(request.bytes()); !sent) return sent.error();
   bool whole = true;
   for (;;) {
     const auto received = socket_.receive(deadline);
-    if (!received) return Error{what() + ": " + received.error().what, received.error().code};
-    if (received->got == NetlinkSocket::Got::nothing) return Error::from_errno(what(), ETIMEDOUT);
-    if (received->got == NetlinkSocket::Got::overrun) return Error::from_errno(what(), ENOBUFS);
+    if (!received) return received.error();
+    if (received->got == NetlinkSocket::Got::nothing)
+      return Error::from_errno("netlink", ETIMEDOUT);
+    if (received->got == NetlinkSocket::Got::overrun) return Error::from_errno("netlink", ENOBUFS);
     NetlinkMessages messages(received->datagram);
     while (const auto message = messages.next()) {
-      if (message->header.nlmsg_pid != socket_.port_id() ||
-          message->header.nlmsg_seq != sequence_) {
-        continue;
-      }
-      if ((message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0) whole = false;
-      if (message->header.nlmsg_type == NLMSG_DONE || message->header.nlmsg_type == NLMSG_ERROR) {
+      const nlmsghdr& header = message->header;
+      if (header.nlmsg_pid != socket_.port_id() || header.nlmsg_seq != sequence_) continue;
+      if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0) whole = false;
+      if (header.nlmsg_type == NLMSG_DONE || header.nlmsg_type == NLMSG_ERROR) {
         ByteReader reader(message->payload);
         const int error = -take_host<int>(reader).value_or(0);
-        if (error != 0) return Error::from_errno(what(), error);
+        if (error != 0) return Error::from_errno("netlink", error);
         return whole;
       }
-      if (message->header.nlmsg_type != message_type(NFT_MSG_NEWSETELEM)) continue;
-      read_elements(header_of(*message), set, held);
+      if (header.nlmsg_type == nft_message(NFT_MSG_NEWSETELEM)) read_elements(*message, set, held);
     }
   }
 }
 
 bool Nft::table_exists() {
-  Request request;
-  nlmsghdr* header =
-      nftnl_nlmsg_build_hdr(request.tail(), NFT_MSG_GETTABLE, NFPROTO_INET, 0, ++sequence_);
-  mnl_attr_put_strz(header, NFTA_TABLE_NAME, std::string(kTable).c_str());
-  request.take(*header);
-  if (!socket_.send(request.bytes())) return false;
+  NftRequest& request = request_;
+  request.clear();
+  if (!request.get_table(++sequence_) || !socket_.send(request.bytes())) return false;
   const auto deadline = steady_clock::now() + kAnswerTime;
   for (;;) {
     const auto received = socket_.receive(deadline);
     if (!received || received->got != NetlinkSocket::Got::datagram) return false;
     NetlinkMessages messages(received->datagram);
     while (const auto message = messages.next()) {
-      if (message->header.nlmsg_pid != socket_.port_id() ||
-          message->header.nlmsg_seq != sequence_) {
+      if (message->header.nlmsg_pid != socket_.port_id() || message->header.nlmsg_seq != sequence_)
         continue;
-      }
-      return message->header.nlmsg_type == message_type(NFT_MSG_NEWTABLE);
+      return message->header.nlmsg_type == nft_message(NFT_MSG_NEWTABLE);
     }
   }
-}
-
-// ---- Events --------------------------------------------------------------------------------
-
-namespace {
-
-// Which of our bans a "set element deleted" event ends. Only a hand has a port: what the kernel
-// itself removes, because its time is over, is no news.
-void read_lifted(const NetlinkMessage& message, std::vector<Source>& lifted) {
-  ByteReader reader(message.payload);
-  const auto general = take_host<nfgenmsg>(reader);
-  if (!general || general->nfgen_family != NFPROTO_INET || message.header.nlmsg_pid == 0) return;
-  const SetPtr set(nftnl_set_alloc());
-  const auto* header = header_of(message);
-  if (!set || nftnl_set_elems_nlmsg_parse(header, set.get()) < 0) return;
-  const char* table = nftnl_set_get_str(set.get(), NFTNL_SET_TABLE);
-  const char* name = nftnl_set_get_str(set.get(), NFTNL_SET_NAME);
-  if (table == nullptr || name == nullptr || table != kTable) return;
-  if (name != kBan4 && name != kBan6 && name != kBan6Net) return;
-  std::vector<Held> gone;
-  read_elements(header, name, gone);
-  for (const Held& held : gone)
-    lifted.push_back(held.source);
-}
-
-}  // namespace
-
-void NftTransactions::read(Bytes datagram, std::uint32_t own_port) {
-  NetlinkMessages messages(datagram);
-  while (const auto message = messages.next()) {
-    const std::uint16_t type = message->header.nlmsg_type;
-    if (type >> 8 != NFNL_SUBSYS_NFTABLES || message->header.nlmsg_pid == own_port) continue;
-    if (type == message_type(NFT_MSG_NEWGEN)) {
-      if (std::exchange(open, false)) ++ours_touched;
-      continue;
-    }
-    if (type == message_type(NFT_MSG_NEWSETELEM)) continue;
-    if (type == message_type(NFT_MSG_DELSETELEM)) {
-      read_lifted(*message, lifted);
-      continue;
-    }
-    ByteReader reader(message->payload);
-    const auto general = take_host<nfgenmsg>(reader);
-    if (!general || general->nfgen_family != NFPROTO_INET) continue;
-    // The table's name is attribute 1 in every kind of message: table, chain, rule, set, object.
-    static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 &&
-                  NFTA_SET_TABLE == 1 && NFTA_OBJ_TABLE == 1 && NFTA_FLOWTABLE_TABLE == 1);
-    NetlinkAttributes attributes(reader.rest());
-    while (const auto attribute = attributes.next()) {
-      if (attribute->type != NFTA_TABLE_NAME) continue;
-      const Bytes name = attribute->payload;
-      open = open || (name.size() == kTable.size() + 1 &&
-                      std::memcmp(name.data(), kTable.data(), kTable.size()) == 0);
-    }
-  }
-}
-
-Result<NftEvents> NftEvents::open(std::uint32_t own_port) {
-  auto socket = NetlinkSocket::open(NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1));
-  if (!socket) return socket.error();
-
-  // Our own transactions are thrown away by the kernel: a datagram holds events of one transaction
-  // only, so the port of its first message is the port of all. (BPF loads big-endian, netlink is
-  // host order: hence htonl.)
-  std::array<sock_filter, 4> code{{
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(own_port), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, 0),
-      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
-  }};
-  const sock_fprog program{code.size(), code.data()};
-  if (::setsockopt(socket->fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
-    return Error::from_errno("filter the firewall's events", errno);
-  }
-  return NftEvents(std::move(socket).value(), own_port);
-}
-
-Result<bool> NftEvents::our_table_touched(unsigned expected) {
-  bool lost = false;
-  for (int i = 0; i < kDatagramsPerLook; ++i) {
-    const auto received = socket_.receive(steady_clock::time_point::min());
-    if (!received) return received.error();
-    if (received->got == NetlinkSocket::Got::nothing) break;
-    if (received->got == NetlinkSocket::Got::overrun) {
-      lost = true;
-    } else {
-      seen_.read(received->datagram, own_port_);
-    }
-  }
-  // A transaction whose end is still to come counts now: late news is worse than an extra look.
-  const unsigned touched = seen_.ours_touched + (seen_.open ? 1U : 0U);
-  lifted_ = std::exchange(seen_, NftTransactions{}).lifted;
-  return lost || touched > expected;
 }
 
 }  // namespace portsentry::enforcer

@@ -33,6 +33,9 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(sendto), "sendto", "nf_tables: ban and unban batches", {on_descriptor(kNftRequests)}},
     {SCMP_SYS(sendto), "sendto", "rtnetlink: a new dump after an overrun",
      {on_descriptor(kRoutes)}},
+    {SCMP_SYS(sendto), "sendto", "nf_tables: which bans it holds", {on_descriptor(kNftAudit)}},
+    {SCMP_SYS(sendto), "sendto", "sock_diag: the connections that a ban leaves alone",
+     {on_descriptor(kSessions)}},
     {SCMP_SYS(write), "write", "diagnostics on standard error", {on_descriptor(STDERR_FILENO)}},
 
     // Memory, never executable and never a file's.

@@ -222,7 +222,7 @@ int check(const Options& options) {
   warn_of_owner(config_path);
   bool good = reading.passes_check();
   good = check_commands(reading.config, config_path) && good;
-  if (reading.ok() && backend_of(reading.config) == Backend::nftables) {
+  if (reading.ok() && reading.config.armed() && backend_of(reading.config) == Backend::nftables) {
     if (const auto nft = open_binary(role(RoleId::nft)); !nft) {
       complain(config_path + ": error: " + nft.error().what);
       good = false;

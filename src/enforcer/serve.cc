@@ -10,7 +10,10 @@
 #include "enforcer/descriptors.h"
 #include "enforcer/enforcer.h"
 #include "enforcer/nft.h"
+#include "enforcer/nft_audit.h"
+#include "enforcer/nft_events.h"
 #include "enforcer/policy.h"
+#include "enforcer/sessions.h"
 
 namespace portsentry::enforcer {
 namespace {
@@ -37,14 +40,22 @@ int serve_enforcer(Backend backend, bool resolver) {
   Channel monitor{UniqueFd(kChannelA)};
   Channel launcher{UniqueFd(kLauncherLink)};
 
-  // Always, where the kernel has nf_tables: a reload may arm a daemon that only observed.
+  // Always, where the kernel has nf_tables: somebody may arm a daemon that only observed.
   std::optional<Nft> nft;
   std::optional<NftEvents> events;
-  if (auto opened = Nft::open(); opened || backend == Backend::nftables) {
-    nft.emplace(require(std::move(opened)));
+  std::optional<NftAudit> audit;
+  if (auto opened = Nft::open()) {
+    nft.emplace(std::move(opened).value());
     require(nft->move_to(kNftRequests));
     events.emplace(require(NftEvents::open(nft->port_id())));
     require(events->move_to(kNftEvents));
+    audit.emplace(require(NftAudit::open()));
+    require(audit->move_to(kNftAudit));
+  }
+  std::optional<SessionLookup> lookup;
+  if (auto opened = SessionLookup::open()) {
+    lookup.emplace(std::move(opened).value());
+    require(lookup->move_to(kSessions));
   }
   Rtnetlink routes = require(Rtnetlink::open());
   require(routes.move_to(kRoutes));
@@ -57,6 +68,10 @@ int serve_enforcer(Backend backend, bool resolver) {
     if (const auto read = routes.refresh(); !read)
       fatal("this host's addresses cannot be followed: " + read.error().what);
   };
+
+  std::function<Result<std::vector<Session>>(const Source&, const PortSet&)> sessions;
+  if (lookup)
+    sessions = [&lookup](const Source& s, const PortSet& ports) { return lookup->list(s, ports); };
 
   EventLoop loop;
   Enforcer enforcer({.loop = loop,
@@ -81,7 +96,9 @@ int serve_enforcer(Backend backend, bool resolver) {
                                    touched.error().what);
                            return *touched;
                          },
-                     .lifted = [&events] { return events->lifted(); }});
+                     .lifted = [&events] { return events->lifted(); },
+                     .audit = audit ? &*audit : nullptr,
+                     .sessions = sessions});
   loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
   loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
   loop.watch(routes.fd(), [&](short) { follow(); });

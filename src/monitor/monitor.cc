@@ -69,7 +69,7 @@ void Monitor::start(Now now) {
   started_ = now.wall;
   say(lines_.starting(setup_.version));
   if (!setup_.config.armed()) say(lines_.observing(setup_.conf_path));
-  owe(Accept{}, now);
+  owe(Accept{.armed = setup_.config.armed()}, now);
 }
 
 void Monitor::shut_down() {

@@ -189,6 +189,7 @@ void Monitor::commit(Now now) {
   effects_.adopt_file(ReloadedFile::blocked, !setup_.config.blocked_file.empty());
   effects_.adopt_file(ReloadedFile::log_file, !setup_.config.log_file.empty());
   effects_.drop_offer();
+  if (armed_before != setup_.config.armed()) owed_.emplace_back(Arm{setup_.config.armed()});
   say(lines_.reloaded(generation_));
   if (armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
   if (done.new_watch) {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "enforcer/nft.h"
+#include "enforcer/nft_elements.h"
 #include "enforcer/ruleset.h"
 #include "tests/common/network_namespace.h"
 

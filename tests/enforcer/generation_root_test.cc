@@ -62,8 +62,7 @@ TEST_F(GenerationTest, HoldsEverythingThatTheProcessesAreBornWith) {
   EXPECT_TRUE(same(g.outputs.history, "/mnt/history"));
   EXPECT_TRUE(same(g.outputs.blocked, "/dev/null"));
   EXPECT_TRUE(same(g.outputs.log_file, "/dev/null"));
-  EXPECT_EQ(g.backend, Backend::none) << "nothing is armed";
-  EXPECT_FALSE(g.nft);
+  EXPECT_EQ(g.backend, Backend::nftables) << "what would ban, once armed";
   EXPECT_FALSE(g.resolver);
 }
 
@@ -145,6 +144,11 @@ TEST_F(GenerationTest, AKillRouteIsTheBackendWhenItsProgramIsThere) {
   ASSERT_FALSE(insisting.problems.empty());
   EXPECT_EQ(insisting.problems[0].which, ReloadProblem::firewall);
 
+  const auto observing = read("KILL_ROUTE=\"/mnt/drop $TARGET$\"\nFIREWALL=\"command\"\n");
+  ASSERT_TRUE(observing.generation) << "who observes needs no firewall";
+  EXPECT_EQ(observing.generation->backend, Backend::command);
+  EXPECT_EQ(observing.warnings.size(), 1U);
+
   write_file("/mnt/drop", "#!/bin/sh\n", 0755);
   const auto there = read(armed);
   ASSERT_TRUE(there.generation);
@@ -168,10 +172,8 @@ TEST(Generation, TooManyListeningPortsAreRefusedWithTheNumbers) {
   EXPECT_NE(too_many_ports(orders, 100).find(": 0 ports would fit"), std::string::npos);
 }
 
-TEST(Generation, TheBackendFollowsWhatIsArmed) {
+TEST(Generation, TheBackendIsWhatTheConfigurationNamesArmedOrNot) {
   Config config;
-  EXPECT_EQ(backend_of(config), Backend::none);
-  config.block_udp = BlockMode::ban;
   EXPECT_EQ(backend_of(config), Backend::nftables);
   config.kill_route = "/sbin/x $TARGET$";
   EXPECT_EQ(backend_of(config), Backend::command);
@@ -179,9 +181,6 @@ TEST(Generation, TheBackendFollowsWhatIsArmed) {
   EXPECT_EQ(backend_of(config), Backend::nftables);
   config.firewall = Firewall::none;
   EXPECT_EQ(backend_of(config), Backend::none);
-  config.firewall = Firewall::command;
-  config.block_udp = BlockMode::command_only;
-  EXPECT_EQ(backend_of(config), Backend::none) << "which bans nobody";
 }
 
 TEST(Generation, AModeWordIsOfTheProtocolThatWasProbed) {

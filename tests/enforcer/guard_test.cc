@@ -98,11 +98,10 @@ TEST(Guard, OneHostOfASharedPrefixAndTheNeighboursOfThatPrefixMayBeBanned) {
 }
 
 TEST(Guard, DurationsOutsideTheBoundsAreRefused) {
-  for (const seconds bad :
-       {seconds(0), seconds(-1), seconds::min(), kMaxBan + seconds(1), seconds::max()}) {
+  for (const seconds bad : {seconds(-1), seconds::min(), kMaxBan + seconds(1), seconds::max()}) {
     EXPECT_EQ(judge_here("203.0.113.9", bad), Verdict::bad_duration) << bad.count();
   }
-  for (const seconds good : {seconds(1), kMaxBan}) {
+  for (const seconds good : {seconds(0), seconds(1), kMaxBan}) {
     EXPECT_EQ(judge_here("203.0.113.9", good), Verdict::ok) << good.count();
   }
 }

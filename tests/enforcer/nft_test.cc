@@ -1,11 +1,12 @@
 // The pure parts of nft.cc; what needs a kernel is in nft_root_test.cc.
-#include "enforcer/nft.h"
+#include "enforcer/nft_events.h"
 
 #include <gtest/gtest.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "enforcer/nft_elements.h"
 #include "enforcer/ruleset.h"
 #include "tests/common/netlink_builder.h"
 
@@ -116,23 +117,50 @@ TEST(Nft, EverySourceHasItsSet) {
   EXPECT_EQ(set_of(Source::of(*Address::parse("192.0.2.1"), false)), "ban4");
   EXPECT_EQ(set_of(Source::of(*Address::parse("2001:db8::1"), true)), "ban6");
   EXPECT_EQ(set_of(Source::of(*Address::parse("2001:db8::1"), false)), "ban6net");
+  EXPECT_EQ(set_of(Source::of(*Address::parse("192.0.2.1"), false), true), "perm4");
+  EXPECT_EQ(set_of(Source::of(*Address::parse("2001:db8::1"), true), true), "perm6");
+  EXPECT_EQ(set_of(Source::of(*Address::parse("2001:db8::1"), false), true), "perm6net");
+}
+
+TEST(Nft, ASessionsKeyIsItsFourPartsEachOnWholeRegisters) {
+  const Session session{*Address::parse("192.0.2.1"), *Port::make(0x1234),
+                        *Address::parse("198.51.100.7"), *Port::make(22)};
+  const std::array<unsigned, 16> expected{192, 0,  2,   1, 0x12, 0x34, 0, 0,
+                                          198, 51, 100, 7, 0,    22,   0, 0};
+  const ElementKey key(session);
+  ASSERT_EQ(key.bytes().size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(std::to_integer<unsigned>(key.bytes()[i]), expected[i]) << i;
+}
+
+TEST(Nft, ARequestThatDoesNotFitSaysSo) {
+  NftRequest request;
+  const std::vector<Element> many(
+      400, Element{"ban6", ElementKey(*Address::parse("2001:db8::1")), std::chrono::seconds(1)});
+  EXPECT_FALSE(request.elements(NFT_MSG_NEWSETELEM, 0, 1, many));
+  EXPECT_FALSE(request.elements(NFT_MSG_NEWSETELEM, 0, 1, {}));
+  EXPECT_TRUE(request.bytes().empty());
 }
 
 TEST(Ruleset, IsCompiledInAndNamesWhatTheCodeNames) {
   EXPECT_NE(kRuleset.find("add table inet " + std::string(kTable) + "\n"), std::string_view::npos);
-  for (const char* set : {"ban4", "ban6", "ban6net"}) {
+  std::vector<std::string> sets(kBanSets.begin(), kBanSets.end());
+  sets.insert(sets.end(), {"session4", "session6", "selftest"});
+  for (const std::string& set : sets) {
     EXPECT_NE(kRuleset.find("add set inet " + std::string(kTable) + ' ' + set + " {"),
               std::string_view::npos);
   }
 }
 
 TEST(Ruleset, TouchesNoOtherTable) {
-  for (std::size_t at = kRuleset.find("\nadd "); at != std::string_view::npos;
-       at = kRuleset.find("\nadd ", at + 1)) {
-    const std::string_view line = kRuleset.substr(at + 1, kRuleset.find('\n', at + 1) - at - 1);
-    EXPECT_NE(line.find(" inet portsentry"), std::string_view::npos) << line;
+  for (const std::string_view rules : {kRuleset, kRulesetAll}) {
+    for (std::size_t at = rules.find("\nadd "); at != std::string_view::npos;
+         at = rules.find("\nadd ", at + 1)) {
+      const std::string_view line = rules.substr(at + 1, rules.find('\n', at + 1) - at - 1);
+      EXPECT_NE(line.find(" inet portsentry"), std::string_view::npos) << line;
+    }
+    EXPECT_EQ(rules.find("flush ruleset"), std::string_view::npos);
   }
-  EXPECT_EQ(kRuleset.find("flush ruleset"), std::string_view::npos);
 }
 
 }  // namespace

@@ -132,8 +132,9 @@ class RulesetLive : public testing::Test {
                     ".1 && ip -6 route add default via fd77:" + number + "::1"));
   }
 
-  void ban(std::string_view text) {
-    const auto banned = nft_->ban(source(text), kHour);
+  void ban(std::string_view text, std::span<const Session> keep = {},
+           std::chrono::seconds duration = kHour) {
+    const auto banned = nft_->ban(source(text), duration, keep);
     ASSERT_TRUE(banned) << banned.error().what;
   }
 
@@ -217,6 +218,87 @@ TEST_P(RulesetFamily, AConnectionThatTheBannedSourceOpenedIsCut) {
   ASSERT_TRUE(carries(theirs, ours, kSoon));
   ban(f.banned_as);
   EXPECT_FALSE(carries(theirs, ours, kSilent));
+}
+
+// The peer of an accepted connection, and the port that it came from.
+Session session_of(const UniqueFd& accepted, const Family& f, std::uint16_t port) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  EXPECT_EQ(::getpeername(accepted.get(), reinterpret_cast<sockaddr*>(&peer), &size), 0);
+  sockaddr_in6 six{};  // the listener is an IPv6 socket
+  std::memcpy(&six, &peer, sizeof six);
+  return {*Address::parse(f.scanner), *Port::make(ntohs(six.sin6_port)),
+          *Address::parse(f.host_for_scanner), *Port::make(port)};
+}
+
+TEST_P(RulesetFamily, ALoginSessionThatIsKeptLivesOnAndNothingNewComes) {
+  const Family& f = GetParam();
+  const UniqueFd service = listen_in(*host_, kOpen);
+  const auto connected = [&](UniqueFd& theirs, UniqueFd& ours) {
+    theirs = begin_connect(*scanner_, f.host_for_scanner, kOpen);
+    ASSERT_TRUE(ready(service.get(), POLLIN, kSoon));
+    ours = UniqueFd(::accept(service.get(), nullptr, nullptr));
+    ASSERT_TRUE(ours);
+    ASSERT_TRUE(carries(theirs, ours, kSoon));
+  };
+  UniqueFd their_login, our_login, their_other, our_other;
+  connected(their_login, our_login);
+  connected(their_other, our_other);
+  const std::array<Session, 1> keep{session_of(our_login, f, kOpen)};
+  ban(f.banned_as, keep);
+  EXPECT_TRUE(carries(their_login, our_login, kSoon));
+  EXPECT_TRUE(carries(our_login, their_login, kSoon));
+  EXPECT_FALSE(carries(their_other, our_other, kSilent)) << "only the one that was named";
+  EXPECT_EQ(probe(*scanner_, f.host_for_scanner, kOpen, kSilent), Answer::none);
+  EXPECT_TRUE(carries(their_login, our_login, kSoon));
+  // The same four numbers again, after it has ended: that is a new connection.
+  {
+    const linger at_once{1, 0};
+    ::setsockopt(their_login.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    const int reuse = 1;
+    const NetworkNamespace::Visit visit(*scanner_);
+    const SocketAddress self(f.scanner, keep[0].their_port.number());
+    const SocketAddress target(f.host_for_scanner, kOpen);
+    their_login.reset();
+    ASSERT_TRUE(ready(our_login.get(), POLLIN | POLLHUP, kSoon));
+    const UniqueFd again(
+        ::socket(self.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    ::setsockopt(again.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse);
+    ASSERT_EQ(::bind(again.get(), self.get(), self.size), 0);
+    ::connect(again.get(), target.get(), target.size);
+    EXPECT_FALSE(ready(again.get(), POLLOUT, kSilent));
+  }
+}
+
+TEST_P(RulesetFamily, ScopeAllCutsAnswersAndSessionsToo) {
+  const Family& f = GetParam();
+  const UniqueFd ours_there = listen_in(*scanner_, kOpen);
+  const UniqueFd service = listen_in(*host_, kOpen);
+  const UniqueFd theirs = begin_connect(*scanner_, f.host_for_scanner, kOpen);
+  ASSERT_TRUE(ready(service.get(), POLLIN, kSoon));
+  const UniqueFd ours(::accept(service.get(), nullptr, nullptr));
+  ASSERT_TRUE(carries(theirs, ours, kSoon));
+  {
+    const NetworkNamespace::Visit visit(*host_);
+    ASSERT_TRUE(load(std::string(kRuleset) + std::string(kRulesetAll)));
+  }
+  const std::array<Session, 1> keep{session_of(ours, f, kOpen)};
+  ban(f.banned_as, keep);
+  EXPECT_FALSE(carries(theirs, ours, kSilent));
+  EXPECT_EQ(probe(*host_, f.scanner, kOpen, kSilent), Answer::none);
+  EXPECT_EQ(probe(*bystander_, f.host_for_bystander, kOpen, kSoon), Answer::connected);
+  {
+    const NetworkNamespace::Visit visit(*host_);
+    ASSERT_TRUE(load(kRuleset));
+  }
+  EXPECT_EQ(probe(*host_, f.scanner, kOpen, kSoon), Answer::connected) << "and back again";
+}
+
+TEST_P(RulesetFamily, ABanWithoutExpiryCutsToo) {
+  const Family& f = GetParam();
+  ban(f.banned_as, {}, std::chrono::seconds(0));
+  EXPECT_EQ(probe(*scanner_, f.host_for_scanner, kClosed, kSilent), Answer::none);
+  EXPECT_EQ(probe(*bystander_, f.host_for_bystander, kClosed, kSoon), Answer::refused);
 }
 
 TEST_F(RulesetLive, TheCounterSaysWhatWasDroppedAlsoAfterLoadingAgain) {

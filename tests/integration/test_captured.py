@@ -75,7 +75,7 @@ def reload_answer(verb, generation):
 
 
 ANNOUNCE = field(8, b"")
-ACCEPT, RESTORE_DONE, DROP_SENSOR = field(1, b""), field(5, b""), field(6, b"")
+ACCEPT, RESTORE_DONE, DROP_SENSOR = field(1, field(1, 1)), field(5, b""), field(6, b"")
 READY = field(1, b"")
 
 

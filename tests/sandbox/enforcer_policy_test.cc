@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::array<std::byte, 4> kWord{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
 
-// Places 3 (channel A), 4 (launcher), 5 and 6 (netfilter), 7 (route); gives the peers of 3 and 4.
+// Places 3 (channel A), 4 (launcher), 5, 6 and 8 (netfilter), 7 (route), 9 (sock_diag); gives the peers
+// of 3 and 4.
 std::array<int, 2> born_as_enforcer() {
   std::array<int, 2> a{};
   std::array<int, 2> launcher{};
@@ -31,7 +32,9 @@ std::array<int, 2> born_as_enforcer() {
   place(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), 15);
   place(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), 16);
   place(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 17);
-  for (int fd = 3; fd <= 7; ++fd)
+  place(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), 18);
+  place(socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG), 19);
+  for (int fd = 3; fd <= 9; ++fd)
     place(fd + 10, fd);
   return {21, 22};
 }
@@ -84,7 +87,7 @@ TEST(EnforcerPolicy, GivesTheLauncherAStructAndReadsItsAnswer) {
   EXPECT_EQ(ended.how, kLived) << ended.words;
 }
 
-TEST(EnforcerPolicy, AsksNfTablesAndRtnetlink) {
+TEST(EnforcerPolicy, AsksNfTablesRtnetlinkAndSockDiag) {
   SKIP_WITHOUT_ROOT();
   const auto ended = run([] {
     enter_private_network();
@@ -92,6 +95,8 @@ TEST(EnforcerPolicy, AsksNfTablesAndRtnetlink) {
     REQUIRE(install(enforcer::kPolicy).has_value());
     ask_kernel(5, (NFNL_SUBSYS_NFTABLES << 8) | 16 /* NFT_MSG_GETGEN */, 0);
     ask_kernel(7, RTM_GETADDR, NLM_F_DUMP);
+    ask_kernel(8, (NFNL_SUBSYS_NFTABLES << 8) | 16 /* NFT_MSG_GETGEN */, 0);
+    ask_kernel(9, 20 /* SOCK_DIAG_BY_FAMILY */, NLM_F_DUMP);
     msghdr event{};
     REQUIRE(recvmsg(6, &event, MSG_DONTWAIT) == -1);
   });
