@@ -187,6 +187,7 @@ EvidenceTable::Index EvidenceTable::admit(const Source& source, End end) {
   insert(suspects_, &Suspect::idle, idle_, index, end == End::newest ? 0 : idle_.oldest);
   append(suspects_, &Suspect::level, levels_[0], index);
   levels_in_use_[0] |= 1;
+  ++crowd_[0];
   ++size_;
   return index;
 }
@@ -254,6 +255,7 @@ void EvidenceTable::forget(Index suspect) {
   // At level 0 now, whatever it was.
   unlink(suspects_, &Suspect::level, levels_[0], suspect);
   if (levels_[0].oldest == 0) levels_in_use_[0] &= ~std::uint64_t{1};
+  --crowd_[0];
   unlink(suspects_, &Suspect::idle, idle_, suspect);
   chain_out(suspects_, bucket_of(suspects_[suspect].source), suspect);
   suspects_[suspect].next_in_bucket = free_suspect_;
@@ -356,9 +358,16 @@ void EvidenceTable::move_to_level(Index suspect, std::uint32_t count, End end) {
 
   const auto extra_of = [](std::uint32_t ports) { return ports > 1 ? ports - 1 : 0; };
   extra_ = extra_ - extra_of(here.count) + extra_of(count);
+  --crowd_[here.count];
+  ++crowd_[count];
   if (here.count > 1) --strong_;
   if (count > 1) ++strong_;
   here.count = count;
+}
+
+EvidenceTable::Index EvidenceTable::longest_idle(std::size_t level, Index except) const {
+  const Index index = levels_[level].oldest;
+  return index == except ? suspects_[index].level.newer : index;
 }
 
 EvidenceTable::Index EvidenceTable::weakest(std::uint32_t lowest, Index except) const {
@@ -366,8 +375,11 @@ EvidenceTable::Index EvidenceTable::weakest(std::uint32_t lowest, Index except) 
     std::uint64_t in_use = levels_in_use_[word];
     if (word == lowest / 64) in_use &= ~std::uint64_t{0} << (lowest % 64);
     for (; in_use != 0; in_use &= in_use - 1) {
-      Index index = levels_[word * 64 + static_cast<unsigned>(std::countr_zero(in_use))].oldest;
-      if (index == except) index = suspects_[index].level.newer;
+      std::size_t level = word * 64 + static_cast<unsigned>(std::countr_zero(in_use));
+      for (std::size_t other = level + 1; level >= 2 && other <= kFew; ++other) {
+        if (crowd_[other] > crowd_[level]) level = other;
+      }
+      const Index index = longest_idle(level, except);
       if (index != 0) return index;
     }
   }

@@ -9,11 +9,13 @@
 //   the same memory. One place in it is kept for each source, the rest is for second and later ports.
 //
 // Who is forgotten when the table is full: first whoever was silent for a whole window; then
-// whoever has the fewest distinct ports, and among those the longest idle. Sources with two ports
-// or more may hold 7/8 of the table. So a flood of single-hit sources only displaces single-hit
-// sources, however long it lasts; and a flood of two-hit sources displaces its like, but cannot
-// shut newcomers out. A source's ports are compared with the window when the source is touched;
-// until then an idle source may weigh more than it should, for one window at most.
+// whoever has the fewest distinct ports, and among those the longest idle. Of sources with two to
+// four ports those give way whose number of ports most have: a flood of three-hit sources would else
+// push out everybody who is on the way from two to three. Sources with two ports or more may hold
+// 7/8 of the table. So a flood of single-hit sources only displaces single-hit sources, however long
+// it lasts; and a flood of few-hit sources displaces its like, but cannot shut newcomers out. A
+// source's ports are compared with the window when the source is touched; until then an idle source
+// may weigh more than it should, for one window at most.
 #pragma once
 
 #include <array>
@@ -32,6 +34,7 @@ namespace portsentry::sensor {
 class EvidenceTable {
  public:
   static constexpr std::size_t kBytesPerSource = 160;
+  static constexpr std::uint32_t kFew = 4;
 
   struct Settings {
     std::uint32_t max_sources;  // kMinSources..kMaxSources; outside is taken as the nearest
@@ -186,8 +189,10 @@ class EvidenceTable {
   void forget_silent(Clock::time_point now);
   // Level changes go through here, so that lists, levels_in_use_ and the two sums stay true.
   void move_to_level(Index suspect, std::uint32_t count, End end = End::newest);
-  // The longest idle of the lowest level that is in use, from `lowest` up; never `except`.
+  // The longest idle of the lowest level that is in use, from `lowest` up (of 2 to kFew: of the most
+  // crowded); never `except`.
   [[nodiscard]] Index weakest(std::uint32_t lowest, Index except) const;
+  [[nodiscard]] Index longest_idle(std::size_t level, Index except) const;
   // True when `suspect` may remember one more port, having made room where its level deserves it.
   bool make_room_for_port(Index suspect, std::uint32_t& evicted);
 
@@ -207,6 +212,7 @@ class EvidenceTable {
 
   List idle_;
   std::array<List, kLevels> levels_{};
+  std::array<std::uint32_t, kLevels> crowd_{};  // sources of each level
   std::array<std::uint64_t, (kLevels + 63) / 64> levels_in_use_{};
 
   std::size_t size_ = 0;

@@ -9,7 +9,8 @@ using namespace std::chrono_literals;
 
 EvidenceTable::Settings table_settings(const Tracker::Settings& settings) {
   return {.max_sources = settings.max_sources,
-          .enough = settings.trigger,
+          // So that both the trigger and kSpread are reached when many share the memory.
+          .enough = std::max(settings.trigger, Tracker::kSpread),
           .window = settings.window,
           .seed = settings.seed};
 }

@@ -45,7 +45,7 @@ class Tracker {
   struct Hit {
     Verdict verdict;
     // Inside the window, this hit included. Stops growing at kMaxTrigger; earlier, but never below
-    // the trigger, when many sources share the memory.
+    // the trigger and kSpread, when many sources share the memory.
     std::uint32_t distinct_ports;
     bool repeated;  // this port was touched before
     bool early =

@@ -65,6 +65,21 @@ TEST_F(Evidence, AFloodOfTwoHitSourcesCannotShutNewcomersOut) {
   EXPECT_EQ(touch(5000, 23).distinct, 3U);
 }
 
+TEST_F(Evidence, AFloodOfThreeHitSourcesDoesNotCatchWhoIsOnTheWayFromTwoToThree) {
+  const auto flood = [this](std::uint32_t from) {
+    for (std::uint32_t i = from; i < from + kMax / 8; ++i) {
+      for (std::uint32_t port = 21; port <= 23; ++port)
+        touch(i, port);
+    }
+  };
+  for (std::uint32_t i = 0; i < 20; ++i)
+    flood(1000 + i * 100);
+  for (std::uint32_t port = 1; port <= 5; ++port) {
+    EXPECT_EQ(touch(0, port).distinct, port);
+    flood(5000 + port * 100);
+  }
+}
+
 TEST_F(Evidence, AmongStrongSourcesTheOneWithFewestPortsGivesWay) {
   for (std::uint32_t port = 1; port <= 3; ++port)
     touch(0, port);

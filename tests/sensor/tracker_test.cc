@@ -311,6 +311,25 @@ TEST_F(TrackerTest, ALateReportIsDueOnceAndNotAfterAnother) {
   EXPECT_FALSE(tracker.late(other(), Protocol::tcp, kStart + 1100ms)) << "of whom nothing is known";
 }
 
+TEST_F(TrackerTest, FivePortsAreReachedWhenEverySourceHasThree) {
+  Tracker tracker = make(2);
+  const auto flood = [&](std::uint32_t from) {
+    for (std::uint32_t i = from; i < from + 200; ++i) {
+      const Source forged = Source::of(
+          Address::v4(11, 0, static_cast<std::uint8_t>(i >> 8U), static_cast<std::uint8_t>(i)),
+          false);
+      for (std::uint32_t port = 1; port <= 3; ++port)
+        hit(tracker, forged, port);
+    }
+  };
+  // 64 sources share some two thousand ports: an eager one takes most of them.
+  for (std::uint32_t port = 1; port <= 1000; ++port)
+    hit(tracker, other(), port);
+  flood(0);
+  for (std::uint32_t port = 21; port < 26; ++port)
+    EXPECT_EQ(hit(tracker, scanner(), port).distinct_ports, port - 20);
+}
+
 TEST_F(TrackerTest, PortsAreKnownBySource) {
   Tracker tracker = make(3);
   EXPECT_EQ(tracker.ports_of(scanner()), 0U);
