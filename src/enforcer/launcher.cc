@@ -24,8 +24,8 @@
 namespace portsentry::enforcer {
 namespace {
 
-// A clean stop takes a few milliseconds. Whoever has not ended by then is killed.
-constexpr std::chrono::milliseconds kPatience{500};
+// A clean stop takes a few milliseconds, and some hundred where there is much to remember. Whoever has not ended by then is killed.
+constexpr std::chrono::milliseconds kPatience{800};
 // The owner's commands may need longer: half a rule is worse than a stop that takes a moment.
 constexpr std::chrono::milliseconds kCommandsPatience{1200};
 

@@ -445,6 +445,8 @@ void Monitor::tick(Now now) {
   wrappers_.retry(now);
   queue_.tick(now);
   scout_tick(now);
+  if (tell_again_ && *tell_again_ <= now.steady) tell_scores(now);
+  stop_when_told(now);
   tell_restored_when_done();
   if (sensor_must_end_by_ && *sensor_must_end_by_ <= now.steady) {
     sensor_broken("it closed its channel and did not end", now);
@@ -475,10 +477,13 @@ void Monitor::tick(Now now) {
 
 std::optional<Clock::time_point> Monitor::wake_at() const {
   std::optional<Clock::time_point> first;
+  const auto stop_due =
+      stopping_ && !stopping_->over ? std::optional(stopping_->until) : std::nullopt;
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
   for (const auto& due : {bans_.next_due(), wrappers_.next_due(), budget_.summary_due(),
                           hooks_.summary_due(), retry_send_, rewrite_blocked_, queue_.next_due(),
-                          sensor_must_end_by_, reload_due, before_until_, scout_due()}) {
+                          sensor_must_end_by_, reload_due, before_until_, scout_due(),
+                          tell_again_, stop_due}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

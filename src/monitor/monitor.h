@@ -37,6 +37,7 @@
 #include "monitor/protected.h"
 #include "monitor/resolver_client.h"
 #include "monitor/scouted.h"
+#include "monitor/score_book.h"
 #include "monitor/wrappers.h"
 
 namespace portsentry::monitor {
@@ -125,7 +126,12 @@ class Monitor {
       : setup_(std::move(setup)), effects_(effects), lines_(setup_.config) {}
 
   void start(Now now);  // the first line, then Accept
-  void shut_down();     // the last line
+  // An orderly stop begins: what the sensor knows is asked for, and noted. When stopped() turns true
+  // (at once, or within a quarter of a second) the caller writes what was noted, has the last line
+  // told, and ends.
+  void stop(Now now);
+  [[nodiscard]] bool stopped() const { return stopping_ && stopping_->over; }
+  void shut_down();  // the last line
 
   // False: this message is not legal now, or answers nothing that was asked. That peer is broken.
   [[nodiscard]] bool on_enforcer(const EnforcerToMonitor& message, Now now);
@@ -256,6 +262,8 @@ class Monitor {
   void announce_when_ready(Now now);
   void hand_over(Now now);
   void relay(Now now);
+  void stop_when_told(Now now);
+  void tell_scores(Now now);
 
   // Reload.
   struct Generation {
@@ -363,6 +371,17 @@ class Monitor {
   std::optional<Clock::time_point> sensor_must_end_by_;  // it hung up, and SensorLost is to come
   std::optional<Evidence> relayed_;                      // for which the successor had no room
   PortSets told_unbound_;
+
+  // Across restarts: what a sensor told when we were stopped, and what is to be told to the next.
+  struct Stopping {
+    Clock::time_point until;
+    bool hearing = false;
+    bool over = false;
+    ScoreBook scores = {};
+  };
+  std::optional<Stopping> stopping_;
+  std::vector<Evidence> to_tell_;
+  std::optional<Clock::time_point> tell_again_;
 
   std::uint32_t generation_ = 1;
   std::optional<std::uint32_t> offered_;  // whose files are coming in

@@ -64,6 +64,7 @@ bool Monitor::on(const SensorLost& lost, Now now) {
   sensor_gone();
   tally_.sensor_restarts += 1;
   say(lines_.sensor_lost(lost));
+  stop_when_told(now);
   relay(now);
   return true;
 }
@@ -87,6 +88,7 @@ void Monitor::sensor_hung_up(Now now, SensorRole role) {
   const bool known = sensor_.phase == SensorPhase::none;  // SensorLost was faster
   sensor_gone();
   if (!known) sensor_must_end_by_ = now.steady + kSensorEnds;
+  stop_when_told(now);
   relay(now);
 }
 
@@ -95,6 +97,8 @@ void Monitor::sensor_gone() {
     sensor_before_.at(i) += sensor_.counts.at(i);
   sensor_ = {};
   sensor_must_end_by_.reset();
+  to_tell_.clear();
+  tell_again_.reset();
 }
 
 bool Monitor::on_sensor(const SensorToMonitor& message, Now now, SensorRole role) {
@@ -150,6 +154,7 @@ bool Monitor::hear(const SensorReady&, SensorRole role, Now now) {
   Sensor& from = sensor(role);
   if (from.phase != SensorPhase::configured) return false;
   from.phase = SensorPhase::ready;
+  if (stopping_) return true;
   if (role == SensorRole::successor) {
     if (!check_bound(from, reload_->next.config)) {
       reload_over("nothing of it could be listened on", true, now);
@@ -171,6 +176,7 @@ bool Monitor::hear(const SensorReady&, SensorRole role, Now now) {
   } else {
     announce_when_ready(now);
   }
+  tell_scores(now);
   return true;
 }
 
@@ -206,6 +212,10 @@ bool Monitor::hear(const SensorCounters& counters, SensorRole role, Now) {
 
 bool Monitor::hear(const Evidence& evidence, SensorRole role, Now now) {
   if (role != SensorRole::current || sensor_.phase != SensorPhase::handing_over) return false;
+  if (stopping_) {
+    stopping_->scores.add(evidence, now.wall);
+    return true;
+  }
   if (relayed_) return false;  // it is not read while we hold this
   relayed_ = evidence;
   relay(now);
@@ -219,6 +229,10 @@ bool Monitor::hear(const SensorTested&, SensorRole, Now) {
 bool Monitor::hear(const HandedOver&, SensorRole role, Now now) {
   if (role != SensorRole::current || sensor_.phase != SensorPhase::handing_over) return false;
   sensor_.phase = SensorPhase::silent;
+  if (stopping_) {
+    stop_when_told(now);
+    return true;
+  }
   relay(now);
   return true;
 }

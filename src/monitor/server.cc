@@ -110,11 +110,9 @@ int Server::run() {
 
 int Server::serve() {
   loop_.watch(stop_.get(), [this](short) {
-    // What waits for the disk is told before the last line.
-    write_state();
-    tell_committed();
-    monitor_.shut_down();
-    loop_.stop(kExitOk);
+    loop_.unwatch(stop_.get());
+    monitor_.stop(now());
+    rearm();
   });
   loop_.watch(enforcer_.fd(), [this](short) { hear_enforcer(); });
   loop_.watch(rtnetlink_.fd(), [this](short) {
@@ -506,8 +504,18 @@ Effects::Losses Server::losses() const {
           .command_outputs = outputs_unread_};
 }
 
+void Server::stop() {
+  if (std::exchange(stopped_, true)) return;
+  // What waits for the disk is told before the last line.
+  write_state();
+  tell_committed();
+  monitor_.shut_down();
+  loop_.stop(kExitOk);
+}
+
 // After every event: the monitor says when it must be woken, and nothing else wakes it.
 void Server::rearm() {
+  if (monitor_.stopped()) return stop();
   if (sensor_ && monitor_.holding_back() != held_back_) {
     held_back_ = !held_back_;
     if (held_back_) {

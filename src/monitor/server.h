@@ -91,6 +91,7 @@ class Server final : public Effects {
   void end_output(std::size_t slot);
   void tell(const std::optional<Error>& error, std::string_view key);
   void rearm();
+  void stop();
 
   EventLoop loop_;
   Channel& enforcer_;
@@ -116,6 +117,7 @@ class Server final : public Effects {
   std::array<std::optional<Output>, kOutputs> outputs_;
   std::uint64_t outputs_unread_ = 0;
   bool writing_soon_ = false;
+  bool stopped_ = false;
   std::uint64_t noted_ = 0;      // where there is no store to count
   std::uint64_t committed_ = 0;  // as the monitor was told
   std::uint64_t state_failures_ = 0;
