@@ -315,7 +315,8 @@ class Lab:
         return "jump banned" in listing and "drop" in listing
 
     def banned(self):
-        return {address for name in ("ban4", "ban6", "ban6net") for address in self.ban_set(name)}
+        return {address for name in ("ban4", "ban6", "ban6net", "perm4", "perm6", "perm6net")
+                for address in self.ban_set(name)}
 
 
 def quote(value):

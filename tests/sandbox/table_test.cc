@@ -136,7 +136,7 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
   EXPECT_EQ(sending(resolver::kPolicy), (std::set<std::string>{"sendto any peer"}));
   EXPECT_EQ(sending(enforcer::kPolicy),
             (std::set<std::string>{"sendto 3 peer", "sendmsg 3", "sendto 4 peer", "sendto 5",
-                                   "sendto 7"}));
+                                   "sendto 7", "sendto 8", "sendto 9"}));
 }
 
 TEST(PolicyTable, TheHostsDenyEditorSendsNothingAndChangesItsTwoFilesAlone) {
