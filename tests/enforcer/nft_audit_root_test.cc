@@ -106,7 +106,9 @@ TEST_F(NftAuditLive, BansAreMadeInTheMiddleOfALongCount) {
   std::set<Source> seen;
   finish([&](const Held& ban) { seen.insert(ban.source); },
          [&] {
-           if (made < 8) ASSERT_TRUE(nft_->ban(nth(kMany + made++), kHour, {}));
+           if (made < 8) {
+             ASSERT_TRUE(nft_->ban(nth(kMany + made++), kHour, {}));
+           }
          });
   EXPECT_GT(turns_, 10) << "in small pieces";
   EXPECT_GE(seen.size(), kMany - 2 * made) << "what holds all the time is mostly there";

@@ -494,7 +494,7 @@ class CapturedMonitorReloads(AsMonitor):
         self.daemon.await_line(r"listening on 1000 ports takes 1192 descriptors, and the limit is 1024 .* 832 ports would fit")
 
     def test_backend_comes_and_goes(self):
-        self.answer("commit", self.offered(BLOCK_TCP="0", BLOCK_UDP="0"))
+        self.answer("commit", self.offered(BLOCK_TCP="0", BLOCK_UDP="0", FIREWALL="none"))
         self.assertEqual(self.hear(TABLE_CREATED), {2: 1})
         self.channel.send(RESTORE_DONE)
         self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), 3)
@@ -626,7 +626,7 @@ class CapturedSensor(Captured):
         target = self.guard.address(host.version)
         return field(2, field(1, source(f"{text}/{length}")) + field(2, field(1, host.packed)) +
                      field(3, field(1, ipaddress.ip_address(target).packed)) + field(4, 6) + field(5, number) +
-                     field(6, 1) + field(7, 2) + field(8, 1) + field(9, 1))
+                     field(6, 1) + field(7, 2) + field(8, 1) + field(9, 1) + field(13, 1))
 
     def assert_replaced(self, what):
         """Killed, replaced, said; and the monitor goes on with the next one."""

@@ -46,13 +46,19 @@ bool lists(const std::vector<ListedSocket>& sockets, std::uint16_t local_port) {
   return false;
 }
 
+// Another run of this test, on the same loopback, leaves connections too.
+std::vector<ListedSocket> only_of(const Listener& listener, std::vector<ListedSocket> sockets) {
+  std::erase_if(sockets, [&](const ListedSocket& s) { return s.local_port != listener.port(); });
+  return sockets;
+}
+
 TEST(SensorSocketDump, FindsTheConnectionsOfOneAddressAndNobodyElses) {
   const Listener listener(AF_INET);
   const auto here = listener.meet("127.0.0.31");
   const auto there = listener.meet("127.0.0.32");
   SocketDump dump = opened();
   ASSERT_TRUE(dump.connections_with(*Address::parse("127.0.0.31")));
-  const auto found = all_of(dump);
+  const auto found = only_of(listener, all_of(dump));
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].remote, *Address::parse("127.0.0.31"));
   EXPECT_EQ(found[0].local, *Address::parse("127.0.0.1"));
@@ -65,7 +71,7 @@ TEST(SensorSocketDump, FindsAnIpv4ConnectionToAnIpv6Service) {
   const auto connection = listener.meet("127.0.0.33");
   SocketDump dump = opened();
   ASSERT_TRUE(dump.connections_with(*Address::parse("127.0.0.33")));
-  const auto found = all_of(dump);
+  const auto found = only_of(listener, all_of(dump));
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].remote, *Address::parse("127.0.0.33"));
   EXPECT_EQ(found[0].local_port, listener.port());
@@ -123,7 +129,7 @@ TEST(SensorSocketDump, ThousandsOfConnectionsAreReadPieceByPiece) {
     many.push_back(listener.meet("127.0.0.34"));
   SocketDump dump = opened();
   ASSERT_TRUE(dump.connections_with(*Address::parse("127.0.0.34")));
-  EXPECT_EQ(all_of(dump).size(), many.size());
+  EXPECT_EQ(only_of(listener, all_of(dump)).size(), many.size());
 }
 
 }  // namespace
