@@ -2,18 +2,22 @@
 
 #include <algorithm>
 
+#include "common/ban_digest.h"
+
 namespace portsentry::monitor {
 namespace {
 
 constexpr Clock::time_point kNever = Clock::time_point::max();
 
-BanCause unknown_cause() {
-  return {Protocol::tcp, *Port::make(1)};
-}
-
 // The kernel ends what it holds by itself; what a command did stays until another undoes it.
 bool ends_by_undo(const Bans::Ban& ban) {
   return ban.by == Backend::command;
+}
+
+// Which of the kernel's sets.
+std::uint8_t set_of(const Source& source, bool permanent) {
+  const unsigned kind = source.is_v4() ? 0 : source.prefix().is_host() ? 1 : 2;
+  return static_cast<std::uint8_t>(permanent ? kind + 3 : kind);
 }
 
 }  // namespace
@@ -44,11 +48,22 @@ bool by_nature(Verdict verdict) {
   return false;
 }
 
-std::chrono::seconds remaining(const Bans::Ban& ban, Now now) {
-  if (ban.until == kNever) return kMaxBan;
-  const auto left = std::chrono::ceil<std::chrono::seconds>(ban.until - now.steady);
-  return std::clamp(left, std::chrono::seconds(1), kMaxBan);
+Clock::time_point end_of(const Bans::Ban& ban) {
+  return ban.wish ? std::min(ban.wish->until, ban.term.until) : ban.term.until;
 }
+
+std::chrono::seconds remaining(const Bans::Ban& ban, Now now) {
+  if (ban.term.permanent()) return std::chrono::seconds(0);
+  const auto left = std::chrono::ceil<std::chrono::seconds>(ban.term.until - now.steady);
+  return std::max(left, std::chrono::seconds(1));
+}
+
+Bans::Term Bans::Term::from(Now now, std::optional<std::chrono::seconds> duration) {
+  if (!duration) return {};
+  return {now.steady + *duration, now.wall + static_cast<std::time_t>(duration->count())};
+}
+
+// ---- the table ----------------------------------------------------------------------------------
 
 const Bans::Ban* Bans::find(const Source& source) const {
   const auto found = bans_.find(source);
@@ -62,125 +77,283 @@ const std::pair<const Source, Bans::Ban>* Bans::covering(const Address& address)
   return site == bans_.end() ? nullptr : &*site;
 }
 
-bool Bans::full(Urgency urgency) const {
-  const std::size_t pending = count(State::asked) + count(State::waiting) + count(State::refused);
-  const std::size_t room = kMaxPending + (urgency == Urgency::urgent ? kMaxUrgent : 0);
-  return pending >= room || bans_.size() >= kMaxBans;
+bool Bans::full(BanClass of) const {
+  const auto index = static_cast<std::size_t>(of);
+  return pending_.at(index) >= kMaxPending.at(index) || bans_.size() >= kMaxBans;
 }
 
-void Bans::insert(const Source& source, Ban ban) {
+Bans::Entry Bans::insert(const Source& source, Ban ban, Clock::time_point due) {
   counts_.at(static_cast<std::size_t>(ban.state)) += 1;
-  const Clock::time_point due = std::exchange(ban.due, kNever);
-  const auto entry = bans_.emplace(source, ban).first;
-  set_due(source, entry->second, due);
+  if (ban.term.permanent()) permanent_ += 1;
+  const Entry entry = bans_.emplace(source, std::move(ban)).first;
+  recount(entry);
+  set_due(entry, due);
+  return entry;
 }
 
+// A request in flight keeps its id, so that its Outcome is still expected, and then means nothing.
 void Bans::erase(Entry entry) {
-  Ban& ban = entry->second;
-  counts_.at(static_cast<std::size_t>(ban.state)) -= 1;
-  if (ban.due != kNever) due_.erase({ban.due, entry->first});
-  // A request in flight keeps its id, so that its Outcome is still expected, and then means
-  // nothing.
+  set_due(entry, kNever);
+  set_state(entry, State::count_);
+  if (entry->second.term.permanent()) permanent_ -= 1;
   bans_.erase(entry);
 }
 
-void Bans::set_state(Ban& ban, State state) {
+// `count_`: it is about to be forgotten.
+void Bans::set_state(Entry entry, State state) {
+  Ban& ban = entry->second;
   counts_.at(static_cast<std::size_t>(ban.state)) -= 1;
-  counts_.at(static_cast<std::size_t>(state)) += 1;
+  if (state != State::count_) counts_.at(static_cast<std::size_t>(state)) += 1;
   ban.state = state;
+  ban.unseen = false;
+  recount(entry);
 }
 
-void Bans::set_due(const Source& source, Ban& ban, Clock::time_point due) {
-  if (ban.due != kNever) due_.erase({ban.due, source});
+void Bans::set_due(Entry entry, Clock::time_point due) {
+  Ban& ban = entry->second;
+  if (ban.due != kNever) due_.erase({ban.due, entry->first});
   ban.due = due;
-  if (due != kNever) due_.emplace(due, source);
+  if (due != kNever) due_.emplace(due, entry->first);
 }
 
-void Bans::ask(const Source& source, const Address& address, const BanCause& cause,
-               std::chrono::seconds duration, Now now, Urgency urgency) {
-  const Clock::time_point until = now.steady + duration;
-  insert(source, Ban{.state = State::asked,
-                     .address = address,
-                     .cause = cause,
-                     .until = until,
-                     .since = now.wall,
-                     .due = until});
-  if (urgency == Urgency::urgent) {
-    asks_.push_front(source);
-  } else {
-    asks_.push_back(source);
+void Bans::set_term(Entry entry, const Term& term) {
+  Ban& ban = entry->second;
+  if (ban.term == term) return;
+  if (ban.term.permanent()) permanent_ -= 1;
+  if (term.permanent()) permanent_ += 1;
+  ban.term = term;
+  ban.row = Backend::none;
+  recount(entry);
+}
+
+// What the sums say of this ban, after anything of it has changed.
+void Bans::recount(Entry entry) {
+  Ban& ban = entry->second;
+  const bool pends =
+      (ban.state == State::asked || ban.state == State::waiting || ban.state == State::refused) &&
+      ban.origin == Origin::scan && !ban.recorded;
+  if (pends != ban.pends) {
+    std::size_t& sum = pending_.at(static_cast<std::size_t>(ban.of));
+    sum = pends ? sum + 1 : sum - 1;
+    ban.pends = pends;
   }
+  const bool unverifiable = ban.by == Backend::command && holds(ban);
+  if (unverifiable && !ban.unverifiable) by_command_ += 1;
+  if (!unverifiable && ban.unverifiable) by_command_ -= 1;
+  ban.unverifiable = unverifiable;
+  const bool native =
+      ban.by == Backend::nftables &&
+      (ban.state == State::enforced || ban.state == State::changing || ban.state == State::lifting);
+  const auto counted_in =
+      native ? std::optional(set_of(entry->first, ban.term.permanent())) : std::nullopt;
+  if (counted_in == ban.counted_in) return;
+  if (ban.counted_in) {
+    by_set_.at(*ban.counted_in) -= 1;
+    native_.elements -= 1;
+    native_.digest -= digest_of(entry->first);
+  }
+  if (counted_in) {
+    by_set_.at(*counted_in) += 1;
+    native_.elements += 1;
+    native_.digest += digest_of(entry->first);
+  }
+  ban.counted_in = counted_in;
+  native_changes_ += 1;
+}
+
+void Bans::queue(Entry entry) {
+  const Ban& ban = entry->second;
+  const bool first = ban.origin == Origin::hand || ban.recorded;
+  const std::size_t lane = first ? 0 : kBanClasses - static_cast<std::size_t>(ban.of);
+  asks_.at(lane).push_back(entry->first);
+}
+
+// Xorshift: nobody gains by guessing when a ban ends, and this must only not be in step.
+std::uint64_t Bans::roll(std::uint64_t sides) {
+  if (!dice_ || sides == 0) return 0;
+  std::uint64_t x = *dice_ | 1U;
+  x ^= x << 13U;
+  x ^= x >> 7U;
+  x ^= x << 17U;
+  dice_ = x;
+  return (x >> 11U) % sides;
+}
+
+// ---- what is wanted -----------------------------------------------------------------------------
+
+Bans::Term Bans::granted(const Wanted& wanted, Now now) {
+  auto duration = wanted.duration;
+  if (duration && wanted.origin == Origin::scan) {
+    const auto most = std::min<std::chrono::seconds>(*duration / 20, kMostSpread);
+    *duration += std::chrono::seconds(roll(static_cast<std::uint64_t>(most.count()) + 1));
+  }
+  return Term::from(now, duration);
+}
+
+void Bans::ask(const Source& source, const Wanted& wanted, Now now) {
+  const Term term = granted(wanted, now);
+  const Entry entry = insert(source,
+                             Ban{.state = State::asked,
+                                 .address = wanted.address,
+                                 .cause = wanted.cause,
+                                 .term = term,
+                                 .since = now.wall,
+                                 .origin = wanted.origin,
+                                 .proof = wanted.proof,
+                                 .of = wanted.of,
+                                 .offences = wanted.offences,
+                                 .note = wanted.note},
+                             term.until);
+  queue(entry);
 }
 
 void Bans::hold(const Source& source, Now now) {
   const auto entry = bans_.find(source);
   if (entry == bans_.end() || entry->second.state != State::asked || entry->second.id != 0) return;
+  set_state(entry, State::waiting);
   Ban& ban = entry->second;
-  set_state(ban, State::waiting);
   ban.held_back = true;
-  ban.until += kLongestHold;  // it is not to be over before it began
-  set_due(source, ban, now.steady + kLongestHold);
+  ban.held_since = now.steady;
+  // It is not to be over before it began.
+  if (!ban.term.permanent()) {
+    set_term(entry, {ban.term.until + kLongestHold, *ban.term.wall + kLongestHold.count()});
+  }
+  set_due(entry, now.steady + kLongestHold);
 }
 
-void Bans::release(const Source& source, std::chrono::seconds duration, Now now) {
+void Bans::release(const Source& source, Now now) {
   const auto entry = bans_.find(source);
   if (entry == bans_.end() || !std::exchange(entry->second.held_back, false)) return;
   Ban& ban = entry->second;
-  set_state(ban, State::asked);
-  ban.until = now.steady + duration;
-  set_due(source, ban, ban.until);
-  asks_.push_front(source);
+  if (!ban.term.permanent()) {
+    const auto early = kLongestHold - (now.steady - ban.held_since);
+    set_term(entry, {ban.term.until - early,
+                     *ban.term.wall - std::chrono::floor<std::chrono::seconds>(early).count()});
+  }
+  set_state(entry, State::asked);
+  set_due(entry, ban.term.until);
+  queue(entry);
 }
 
-bool Bans::adopt(const Source& source, std::chrono::seconds left, std::chrono::seconds block_time,
-                 Now now) {
-  if (bans_.contains(source) || bans_.size() >= kMaxBans) return false;
-  const bool endless = left == std::chrono::seconds(0);
-  const Clock::time_point until = endless ? kNever : now.steady + left;
-  const auto age = endless || left > block_time ? std::chrono::seconds(0) : block_time - left;
-  insert(source, Ban{.state = State::enforced,
-                     .address = source.prefix().address(),
-                     .cause = unknown_cause(),
-                     .until = until,
-                     .since = now.wall - static_cast<std::time_t>(age.count()),
-                     .recorded = true,
-                     .by = backend_,
-                     .due = until});
-  return true;
+void Bans::take_over(Entry entry, const Wanted& wanted) {
+  Ban& ban = entry->second;
+  set_state(entry, ban.state);  // what it is counted by changes
+  if (ban.pends) {
+    pending_.at(static_cast<std::size_t>(ban.of)) -= 1;
+    ban.pends = false;
+  }
+  ban.of = wanted.of;
+  ban.proof = wanted.proof;
+  ban.origin = wanted.origin;
+  ban.offences = wanted.offences;
+  ban.pardon = Pardon::none;
+  if (wanted.origin == Origin::scan) {
+    ban.address = wanted.address;
+    ban.cause = wanted.cause;
+  } else {
+    ban.note = wanted.note;
+  }
+  recount(entry);
 }
 
-bool Bans::recall(const Remembered& ban, bool again, Now now) {
-  if (bans_.contains(ban.source) || bans_.size() >= kMaxBans) return false;
-  const Clock::time_point until = ban.left ? now.steady + *ban.left : kNever;
-  // After a boot nothing of it is left, so that one whose time is over is simply over.
-  if (again && until <= now.steady) return false;
-  insert(ban.source, Ban{.state = again ? State::restoring : State::enforced,
-                         .address = ban.address,
-                         .cause = ban.cause,
-                         .until = until,
-                         .since = ban.since,
-                         .recorded = true,
-                         .by = again ? Backend::none : Backend::command,
-                         .due = until});
-  if (again) restores_.push_back(ban.source);
-  return true;
-}
-
-void Bans::describe(const Source& source, const Address& address, const BanCause& cause,
-                    std::time_t since) {
+Bans::Changed Bans::change(const Source& source, const Wanted& wanted, Now now) {
   const auto entry = bans_.find(source);
-  if (entry == bans_.end()) return;
-  entry->second.address = address;
-  entry->second.cause = cause;
-  entry->second.since = since;
+  if (entry == bans_.end()) return Changed::unknown;
+  Ban& ban = entry->second;
+  if (ban.state == State::lifting && ban.id != 0) return Changed::busy;
+  take_over(entry, wanted);
+  const Term term = granted(wanted, now);
+  switch (ban.state) {
+    case State::enforced:
+    case State::lifting:
+    case State::stuck:
+      if (ends_by_undo(ban)) {
+        set_state(entry, State::enforced);
+        set_term(entry, term);
+        set_due(entry, term.until);
+        return Changed::done;
+      }
+      [[fallthrough]];
+    case State::changing:
+      ban.wish = term;
+      if (ban.id != 0) break;  // its answer sees that there is another wish
+      set_state(entry, State::changing);
+      ban.back_off = {};
+      set_due(entry, end_of(ban));
+      queue(entry);
+      break;
+    case State::restoring:
+    case State::asked:
+      if (ban.id != 0) {
+        ban.wish = term;
+        break;
+      }
+      set_term(entry, term);
+      set_due(entry, term.until);
+      // Its turn may have come while its time was over, and been skipped.
+      if (ban.state == State::restoring) {
+        restores_.push_back(source);
+      } else {
+        queue(entry);
+      }
+      break;
+    case State::waiting:
+      set_term(entry, term);
+      set_due(entry, std::min(ban.due, term.until));
+      break;
+    case State::refused:
+      set_term(entry, term);
+      set_state(entry, State::asked);
+      set_due(entry, term.until);
+      queue(entry);
+      break;
+    case State::count_:
+      break;
+  }
+  return Changed::asked;
 }
 
-void Bans::lift(const Source& source, Pardon why) {
+void Bans::begin_lift(Entry entry) {
+  Ban& ban = entry->second;
+  set_state(entry, State::lifting);
+  ban.wish.reset();
+  ban.back_off = {};
+  // What should have ended earlier than the kernel knows does not end by itself.
+  const bool by_itself = !ends_by_undo(ban) && ban.pardon != Pardon::over;
+  set_due(entry, by_itself ? ban.term.until : kNever);
+  lifts_.push_back(entry->first);
+}
+
+Bans::Lift Bans::lift(const Source& source, Pardon why, Now) {
   const auto entry = bans_.find(source);
-  if (entry == bans_.end() || entry->second.state != State::enforced) return;
-  set_state(entry->second, State::lifting);
-  entry->second.pardon = why;
-  lifts_.push_back(source);
+  if (entry == bans_.end()) return Lift::unknown;
+  Ban& ban = entry->second;
+  ban.pardon = why;
+  if (ban.id != 0) return Lift::asked;  // its answer sees that
+  switch (ban.state) {
+    case State::enforced:
+    case State::changing:
+    case State::restoring:
+    case State::stuck:
+      begin_lift(entry);
+      return Lift::asked;
+    case State::asked:
+    case State::waiting:
+    case State::refused:
+      if (ban.clear_first) ban.by = Backend::command;
+      // It held once, and may do so still.
+      if (ban.by != Backend::none) {
+        begin_lift(entry);
+        return Lift::asked;
+      }
+      erase(entry);
+      return Lift::gone;
+    case State::lifting:
+      return Lift::asked;
+    case State::count_:
+      break;
+  }
+  return Lift::unknown;
 }
 
 void Bans::forget(const Source& source) {
@@ -193,237 +366,86 @@ void Bans::wrapped(const Source& source) {
   if (entry != bans_.end()) entry->second.wrapped = true;
 }
 
+void Bans::acknowledge(const Source& source) {
+  const auto entry = bans_.find(source);
+  if (entry != bans_.end()) entry->second.acknowledged = true;
+}
+
+void Bans::has_row(const Source& source, Backend by) {
+  const auto entry = bans_.find(source);
+  if (entry != bans_.end()) entry->second.row = by;
+}
+
 void Bans::commands_changed(Now now) {
   for (auto entry = bans_.begin(); entry != bans_.end();) {
     const auto here = entry++;
-    Ban& ban = here->second;
-    if (ban.state == State::stuck) {
-      set_state(ban, State::lifting);
-      set_due(here->first, ban, now.steady);
-    } else if (ban.state == State::refused && ban.last_no == Verdict::no_command) {
+    if (here->second.state == State::stuck) {
+      set_state(here, State::lifting);
+      set_due(here, now.steady);
+    } else if (here->second.state == State::refused &&
+               here->second.last_no == Verdict::no_command) {
       erase(here);
     }
   }
 }
 
-std::size_t Bans::table_created(Backend backend, bool again, Now now) {
-  backend_ = backend;
-  table_exists_ = true;
-  windows_ += 1;
-  if (!window_since_) window_since_ = now.steady;
-  if (!again) return 0;
-  std::size_t put_back = 0;
-  for (auto& [source, ban] : bans_) {
-    switch (ban.state) {
-      case State::enforced:
-        // What a command did is not gone because a table is; and where nothing bans any more, what
-        // holds is left to its own end.
-        if (backend == Backend::none || (backend == Backend::command && ends_by_undo(ban))) break;
-        set_state(ban, State::restoring);
-        restores_.push_back(source);
-        put_back += 1;
-        break;
-      case State::restoring:
-        // Queued or in flight since the table before this one. An answer that is still to come was
-        // given by the enforcer after it made this table, so it is about this table.
-        put_back += 1;
-        break;
-      case State::waiting:
-        if (!ban.held_back) set_due(source, ban, now.steady);
-        break;
-      case State::asked:    // its answer is still to come
-      case State::lifting:  // the answer to Unban is ok whether or not the source was there
-      case State::refused:
-      case State::stuck:
-      case State::count_:
-        break;
-    }
-  }
-  return put_back;
-}
+// ---- time ---------------------------------------------------------------------------------------
 
-// The window is nearly over: the rest is asked for as new bans are.
-void Bans::restore_as_bans() {
-  for (const Source& source : restores_) {
-    const auto entry = bans_.find(source);
-    if (entry == bans_.end() || entry->second.state != State::restoring || entry->second.id != 0) {
-      continue;
-    }
-    set_state(entry->second, State::asked);
-    asks_.push_back(source);
-  }
-  restores_.clear();
-}
-
-bool Bans::send_queue(std::deque<Source>& queue, State expected, std::size_t most, Now now,
-                      const std::function<MonitorToEnforcer(const Source&, const Ban&)>& make,
-                      const std::function<bool(const MonitorToEnforcer&)>& send) {
-  const bool undo = expected == State::lifting;
-  while (!queue.empty() && in_flight_.size() < kMaxInFlight &&
-         (undo ? undos_in_flight_ : in_flight_.size() - undos_in_flight_) < most) {
-    const Source source = queue.front();
-    const auto entry = bans_.find(source);
-    // Ended, or already on its way, since it was queued.
-    const bool stale =
-        entry == bans_.end() || entry->second.state != expected || entry->second.id != 0 ||
-        (entry->second.until <= now.steady && !(undo && ends_by_undo(entry->second)));
-    if (!stale) {
-      Ban& ban = entry->second;
-      ban.id = next_id_;
-      if (!send(make(source, ban))) {
-        ban.id = 0;
-        return false;
-      }
-      ban.sent_to = backend_;
-      in_flight_.emplace(next_id_, Asked{source, undo});
-      if (undo) undos_in_flight_ += 1;
-      next_id_ += 1;
-    }
-    queue.pop_front();
-  }
-  return true;
-}
-
-bool Bans::pump(Now now, const std::function<bool(const MonitorToEnforcer&)>& send) {
-  if (!table_exists_) return true;
-  if (window_since_ && now.steady >= *window_since_ + kRestorePatience) restore_as_bans();
-  const auto restore = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
-    return Restore{ban.id, source, remaining(ban, now)};
-  };
-  const bool by_command = backend_ == Backend::command;
-  const std::size_t most = by_command ? kMaxCommandsInFlight : kMaxInFlight;
-  if (!send_queue(restores_, State::restoring, most, now, restore, send)) return false;
-  while (windows_ > 0 && restores_.empty()) {
-    if (!send(RestoreDone{})) return false;
-    windows_ -= 1;
-    window_since_.reset();
-  }
-  // New bans wait for the end of the restore window: what held before is put back first.
-  if (windows_ > 0) return true;
-  const auto request = [now](const Source& source, const Ban& ban) -> MonitorToEnforcer {
-    return portsentry::Ban{ban.id, source, remaining(ban, now), ban.cause};
-  };
-  if (!send_queue(asks_, State::asked, most, now, request, send)) return false;
-  const auto unban = [](const Source& source, const Ban& ban) -> MonitorToEnforcer {
-    return Unban{ban.id, source};
-  };
-  const std::size_t most_undos = by_command ? kMaxUndosInFlight : kMaxInFlight;
-  return send_queue(lifts_, State::lifting, most_undos, now, unban, send);
-}
-
-std::optional<Bans::Asked> Bans::asked(std::uint64_t id) const {
-  const auto flight = in_flight_.find(id);
-  if (flight == in_flight_.end()) return std::nullopt;
-  return flight->second;
-}
-
-std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
-  const auto flight = in_flight_.find(outcome.id);
-  if (flight == in_flight_.end()) return std::nullopt;
-  const Source source = flight->second.source;
-  if (flight->second.undo) undos_in_flight_ -= 1;
-  in_flight_.erase(flight);
-
-  const auto entry = bans_.find(source);
-  if (entry == bans_.end() || entry->second.id != outcome.id) {
-    const Ban gone{.address = source.prefix().address(), .cause = unknown_cause()};
-    return Answer{source, gone, Change::over, false, false};
-  }
-  Ban& ban = entry->second;
-  ban.id = 0;
-  const bool news = ban.last_no != outcome.verdict;
-  const bool was_restore = ban.state == State::restoring;
-  const bool over = ban.until <= now.steady;
-  const auto result = [&](Change change) { return Answer{source, ban, change, news, was_restore}; };
-  const auto try_later = [&] {
-    ban.last_no = outcome.verdict;
-    ban.back_off = std::clamp(ban.back_off * 2, kFirstBackOff, kLastBackOff);
-    const Clock::time_point then = now.steady + ban.back_off;
-    set_due(source, ban, ends_by_undo(ban) ? then : std::min(ban.until, then));
-    return result(Change::later);
-  };
-
-  if (ban.state == State::lifting) {
-    if (outcome.verdict == Verdict::ok || (over && !ends_by_undo(ban))) {
-      const Answer ended = result(over ? Change::over : Change::lifted);
-      erase(entry);
-      return ended;
-    }
-    if (outcome.verdict == Verdict::command_failed && ++ban.undo_failures >= kUndoTries) {
-      const Answer ended = result(Change::undo_failed);
-      erase(entry);
-      return ended;
-    }
-    if (outcome.verdict != Verdict::no_command) return try_later();
-    ban.last_no = outcome.verdict;
-    set_state(ban, State::stuck);
-    set_due(source, ban, kNever);
-    return result(Change::stuck);
-  }
-  if (outcome.verdict == Verdict::ok) {
-    ban.by = ban.sent_to;
-    if (over && !ends_by_undo(ban)) {
-      const Answer ended = result(Change::over);
-      erase(entry);
-      return ended;
-    }
-    set_state(ban, State::enforced);
-    ban.last_no = Verdict::ok;
-    ban.back_off = std::chrono::seconds(0);
-    set_due(source, ban, ban.until);
-    const Answer done = result(was_restore ? Change::put_back : Change::enforced);
-    ban.recorded = true;
-    return done;
-  }
-  if (over) {
-    const Answer ended = result(Change::over);
-    erase(entry);
-    return ended;
-  }
-  // A command that names the probe's port can be run again only as a new ban, which tells it.
-  if (was_restore && outcome.verdict == Verdict::no_command) {
-    set_state(ban, State::waiting);
-    set_due(source, ban, now.steady);
-    return result(Change::later);
-  }
-  if (by_nature(outcome.verdict)) {
-    ban.last_no = outcome.verdict;
-    set_state(ban, State::refused);
-    set_due(source, ban, std::min(ban.until, now.steady + kRefusalStands));
-    return result(Change::refused);
-  }
-  set_state(ban, State::waiting);
-  return try_later();
+// Enforced, and nothing to do before its end, or before the kernel's time is half over.
+void Bans::enforced_until_due(Entry entry) {
+  set_state(entry, State::enforced);
+  const Ban& ban = entry->second;
+  Clock::time_point due = ban.term.until;
+  if (ban.by == Backend::nftables && ban.kernel_until < ban.term.until)
+    due = std::min(due, ban.kernel_until - kKernelTime / 2);
+  set_due(entry, due);
 }
 
 std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
   std::vector<Ended> ended;
   for (std::size_t i = 0; i < limit && !due_.empty() && due_.begin()->first <= now.steady; ++i) {
-    const Source source = due_.begin()->second;
-    const auto entry = bans_.find(source);
+    const Entry entry = bans_.find(due_.begin()->second);
+    const Source source = entry->first;
     Ban& ban = entry->second;
+    const bool over = ban.term.until <= now.steady;
     if (ban.id != 0) {
-      set_due(source, ban, kNever);  // the Outcome comes first; answer() ends it
+      set_due(entry, kNever);  // the Outcome comes first; answer() ends it
     } else if (ban.state == State::lifting) {
-      if (ban.until <= now.steady && !ends_by_undo(ban)) {
-        ended.push_back({source, true, ban.wrapped});
+      if (over && !ends_by_undo(ban) && ban.pardon != Pardon::over) {
+        ended.push_back({source, true, ban.acknowledged, ban.wrapped});
         erase(entry);
       } else {  // its back-off is over
-        set_due(source, ban, ends_by_undo(ban) ? kNever : ban.until);
+        const bool by_itself = !ends_by_undo(ban) && ban.pardon != Pardon::over;
+        set_due(entry, by_itself ? ban.term.until : kNever);
         lifts_.push_back(source);
       }
-    } else if (ban.until <= now.steady && ends_by_undo(ban)) {
-      set_state(ban, State::lifting);
-      set_due(source, ban, kNever);
-      lifts_.push_back(source);
-    } else if (ban.until <= now.steady || ban.state == State::refused) {
-      ended.push_back({source, holds(ban), ban.wrapped});
+    } else if (!over && ban.wish && ban.wish->until <= now.steady) {
+      // It was to end earlier, and nobody could tell the kernel in time.
+      ban.pardon = Pardon::over;
+      begin_lift(entry);
+    } else if (over && ban.state == State::changing && ban.wish && ban.wish->until > now.steady) {
+      // Its old time ended before the new one was confirmed: nothing holds until it is.
+      set_term(entry, *ban.wish);
+      ban.wish.reset();
+      set_state(entry, State::asked);
+      set_due(entry, ban.term.until);
+      queue(entry);
+    } else if (over && (ends_by_undo(ban) || ban.clear_first)) {
+      ban.by = Backend::command;
+      begin_lift(entry);
+    } else if (over || ban.state == State::refused) {
+      ended.push_back({source, holds(ban), ban.acknowledged, ban.wrapped});
       erase(entry);
+    } else if (ban.state == State::enforced || ban.state == State::changing) {
+      // Half of the kernel's time is over, or a back-off.
+      set_state(entry, State::changing);
+      set_due(entry, end_of(ban));
+      queue(entry);
     } else {  // a try whose back-off is over, or who was held back for long enough
       ban.held_back = false;
-      set_state(ban, State::asked);
-      set_due(source, ban, ban.until);
-      asks_.push_back(source);
+      set_state(entry, State::asked);
+      set_due(entry, ban.term.until);
+      queue(entry);
     }
   }
   return ended;
@@ -432,7 +454,7 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
 std::optional<Clock::time_point> Bans::next_due() const {
   std::optional<Clock::time_point> due;
   if (!due_.empty()) due = due_.begin()->first;
-  if (window_since_ && !restores_.empty()) {
+  if (window_since_ && !restores_.empty() && backend_ != Backend::none) {
     const Clock::time_point end = *window_since_ + kRestorePatience;
     if (!due || end < *due) due = end;
   }
@@ -442,6 +464,14 @@ std::optional<Clock::time_point> Bans::next_due() const {
 void Bans::each_held(const std::function<void(const Source&, const Ban&)>& visit) const {
   for (const auto& [source, ban] : bans_) {
     if (holds(ban)) visit(source, ban);
+  }
+}
+
+void Bans::each_after(const std::optional<Source>& after,
+                      const std::function<bool(const Source&, const Ban&)>& visit) const {
+  for (auto entry = after ? bans_.upper_bound(*after) : bans_.begin(); entry != bans_.end();
+       ++entry) {
+    if (!visit(entry->first, entry->second)) return;
   }
 }
 

@@ -32,6 +32,7 @@ Reason reason_of(Protection protection) {
 Reason reason_of(Bans::State state) {
   switch (state) {
     case Bans::State::enforced:
+    case Bans::State::changing:
     case Bans::State::restoring:
     case Bans::State::lifting:
     case Bans::State::stuck:
@@ -80,11 +81,6 @@ Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
 
 }  // namespace
 
-Bans::Urgency urgency(const Detection& detection, const Config& config) {
-  return detection.distinct_ports > config.scan_trigger ? Bans::Urgency::urgent
-                                                        : Bans::Urgency::usual;
-}
-
 Decision decide(const Detection& detection, const Knowledge& known) {
   const auto answer = [&](Reason reason) {
     return Decision{reason, detection.source, Narrowed::no};
@@ -124,7 +120,7 @@ Decision decide(const Detection& detection, const Knowledge& known) {
       decision.reason = Reason::command_only;
       break;
     case BlockMode::ban:
-      if (known.bans.full(urgency(detection, config))) decision.reason = Reason::over_budget;
+      if (known.bans.full(class_of(detection))) decision.reason = Reason::over_budget;
       break;
   }
   return decision;

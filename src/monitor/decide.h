@@ -82,9 +82,6 @@ struct Decision {
   Narrowed narrowed;  // why `target` is less than the detection's source
 };
 
-// Urgent: more distinct ports than the trigger asks for.
-[[nodiscard]] Bans::Urgency urgency(const Detection& detection, const Config& config);
-
 // What a decision is made from, beside the detection itself.
 struct Knowledge {
   const Config& config;

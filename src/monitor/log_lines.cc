@@ -156,8 +156,10 @@ std::string Lines::scan_line(const Detection& probe, Fate fate, std::string_view
 // ---- what was done ------------------------------------------------------------------------------
 
 std::string Lines::blocked_natively(const Source& source, std::chrono::seconds duration) const {
+  const bool permanent = duration == std::chrono::seconds(0);
   return attack("Host " + source.text() + " has been blocked via nftables set \"inet portsentry " +
-                std::string(words::set_name(source)) + "\" for " + words::duration(duration));
+                std::string(words::set_name(source, permanent)) + "\" " +
+                (permanent ? "for good" : "for " + words::duration(duration)));
 }
 
 std::string Lines::blocked_by_command(const Source& source, std::string_view command) const {

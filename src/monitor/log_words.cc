@@ -226,9 +226,10 @@ std::string_view key(Command command) {
   return "";
 }
 
-std::string_view set_name(const Source& source) {
-  if (source.is_v4()) return "ban4";
-  return source.prefix().is_host() ? "ban6" : "ban6net";
+std::string_view set_name(const Source& source, bool permanent) {
+  if (source.is_v4()) return permanent ? "perm4" : "ban4";
+  if (source.prefix().is_host()) return permanent ? "perm6" : "ban6";
+  return permanent ? "perm6net" : "ban6net";
 }
 
 }  // namespace portsentry::monitor::words

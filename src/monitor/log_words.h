@@ -35,6 +35,6 @@ std::string problem(const ReloadFailed& failed);
 std::string_view key(Command command);
 
 // The sets of ruleset.nft, so that the line can be pasted after `nft list set`.
-std::string_view set_name(const Source& source);
+std::string_view set_name(const Source& source, bool permanent);
 
 }  // namespace portsentry::monitor::words

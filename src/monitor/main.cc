@@ -9,6 +9,7 @@
 // list (sealed memfds), 6 history, 7 blocked file, 8 control socket (listening), 13 log file. What
 // the others become is in descriptors.h.
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -128,6 +129,13 @@ std::string host_name() {
   return name.data();
 }
 
+// For what must not happen in one instant; nobody gains by guessing it.
+std::optional<std::uint64_t> random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != sizeof seed) fatal("getrandom");
+  return seed;
+}
+
 int serve(const std::string& conf_path, const std::string& ignore_path,
           std::vector<ConfigOverride> overrides) {
   if (!Channel::is_one(kChannelA)) {
@@ -199,7 +207,8 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
                  .new_boot = new_boot,
                  .has_memory = has_memory,
                  .launcher = static_cast<std::uint32_t>(standing.pid),
-                 .self = static_cast<std::uint32_t>(::getpid())},
+                 .self = static_cast<std::uint32_t>(::getpid()),
+                 .seed = random_seed()},
                 std::move(standing))
       .run();
 }

@@ -2,7 +2,8 @@
 // takes messages and `now`, and acts through Effects, so that a test can drive a whole story with a
 // clock of its own.
 //
-// One class, by subject: monitor.cc (channel A, bans, time), monitor_events.cc (a probe and what
+// One class, by subject: monitor.cc (channel A, time), monitor_bans.cc (what came of a request),
+// monitor_table.cc (the kernel's table), monitor_events.cc (a probe and what
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
 // monitor_scout.cc (channel S: who is protected), monitor_control.cc (what portsentryctl asks),
@@ -15,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +37,10 @@
 #include "monitor/memory.h"
 #include "monitor/now.h"
 #include "monitor/protected.h"
+#include "monitor/reconcile.h"
 #include "monitor/resolver_client.h"
-#include "monitor/scouted.h"
 #include "monitor/score_book.h"
+#include "monitor/scouted.h"
 #include "monitor/wrappers.h"
 
 namespace portsentry::monitor {
@@ -119,11 +122,13 @@ class Monitor {
     // For `status`: the processes whose numbers this one can know.
     std::optional<std::uint32_t> launcher = std::nullopt;
     std::optional<std::uint32_t> self = std::nullopt;
+    // Spreads what would happen in one instant (bans.h). Nothing: it does not, for tests.
+    std::optional<std::uint64_t> seed = std::nullopt;
   };
 
   // `effects`, and what `setup` refers to, must outlive the monitor.
   Monitor(Setup setup, Effects& effects)
-      : setup_(std::move(setup)), effects_(effects), lines_(setup_.config) {}
+      : setup_(std::move(setup)), effects_(effects), lines_(setup_.config), bans_(setup_.seed) {}
 
   void start(Now now);  // the first line, then Accept
   // An orderly stop begins: what the sensor knows is asked for, and noted. When stopped() turns true
@@ -173,6 +178,31 @@ class Monitor {
   // Everything that Effects::note() has numbered up to `sequence` is on the disk.
   void on_committed(std::uint64_t sequence, Now now);
 
+  // ---- by hand: what an administrator asks for. Whether they may was judged before ---------------
+
+  // What came of it. `policy`: it is never banned, or the request makes no sense. `busy`: too much is
+  // under way, or it is just being ended: again later. `failed`: `text` says why, and what holds.
+  struct ByHand {
+    enum class Code : std::uint8_t { done, no_match, policy, busy, failed } code;
+    std::string text;      // one line for people
+    std::size_t bans = 0;  // how many were made, changed or ended
+  };
+  // Called once, in the call itself or later: when the kernel has confirmed it and the record of it
+  // is on the disk, or when it is clear that this will not be.
+  using Answered = std::function<void(const ByHand&)>;
+
+  // A host, or an IPv6 /64. `duration` 1 s .. kMaxBan; nothing: permanent. A source that is banned
+  // already gets the new time.
+  void ban_by_hand(const Prefix& prefix, std::optional<std::chrono::seconds> duration,
+                   std::string note, Answered then, Now now);
+  // Every ban inside `prefix`, and the one that covers it where it is a host; nothing: all bans.
+  // Those without expiry only with `permanent_too`, or where `prefix` is that very ban's.
+  void unban(const std::optional<Prefix>& prefix, bool permanent_too, Answered then, Now now);
+
+  // Whom never to ban may be somebody else now: what holds against them is lifted. Soon, and once
+  // for many calls.
+  void protection_changed(Now now);
+
   // Runs what is due; call when `wake_at` has come, and after every event.
   void tick(Now now);
   [[nodiscard]] std::optional<Clock::time_point> wake_at() const;
@@ -212,6 +242,15 @@ class Monitor {
   // Bans.
   bool on_ban_outcome(const Outcome& outcome, Now now);
   void enforced(const Bans::Answer& answer, Now now);
+  void acknowledged(const Source& source, std::time_t since, std::chrono::seconds left,
+                    const std::optional<Detection>& probe, Now now);
+  [[nodiscard]] std::string how_blocked(const Source& source, const Bans::Ban& ban,
+                                        std::chrono::seconds left) const;
+  void put_back_after_all(const Bans::Answer& answer, Now now);
+  void changed(const Bans::Answer& answer, Now now);
+  void not_yet(const Bans::Answer& answer, const Outcome& outcome, Now now);
+  void lifted(const Source& source, const Bans::Ban& ban, Now now);
+  void lift(const Source& source, Bans::Pardon why, Now now);
   bool narrow_after_refusal(const Bans::Answer& answer, Now now);
   void could_not_block(const Bans::Answer& answer, const Outcome& outcome, Now now);
   void ban_over(const Source& source, bool held, bool wrapped, Now now);
@@ -301,10 +340,15 @@ class Monitor {
   [[nodiscard]] std::optional<Clock::time_point> scout_due() const;
 
   // What outlives this process.
+  void note(const StateChange& change);
   void recall(Now now);
-  void remember(const Source& source, const Bans::Ban& ban, Now now);
-  void remember(const Source& source, const Bans::Ban& ban, BanBackend by, Now now);
-  void remember_asked(const MonitorToEnforcer& message, Now now);
+  void recalled(Now now);
+  void ask_for_lines_again(Now now);
+  // `then` is called when all that was noted so far is on the disk. `may_drop`: not if too much waits.
+  void after_commit(std::function<void(Now)> then, bool may_drop);
+  void remember(const Source& source, const Bans::Ban& ban);
+  void remember(const Source& source, const Bans::Ban& ban, BanBackend by);
+  void remember_asked(const MonitorToEnforcer& message);
   void not_made(const Bans::Answer& answer, Verdict verdict, Now now);
   void remember_line(const Source& source, Now now);
   void forget(const Source& source);
@@ -313,6 +357,30 @@ class Monitor {
 
   // Answers to portsentryctl: the value, or why there is none.
   [[nodiscard]] ControlReply tell_counters(const CountersAsk& ask) const;
+
+  // What the kernel holds, compared with what it should.
+  void reconcile(Now now);
+  [[nodiscard]] std::optional<Clock::time_point> reconcile_due() const;
+  [[nodiscard]] bool comparable() const;
+  void listed(Now now);
+  void watch_capacity();
+
+  // By hand.
+  struct HandJob {
+    std::size_t open = 0;  // sources whose answer is still to come
+    ByHand result{.code = ByHand::Code::done, .text = {}, .bans = 0};
+    Answered then;
+    Clock::time_point deadline;
+  };
+  bool begin_by_hand(Answered& then);
+  void by_hand_answered(const Bans::Answer& answer, const Outcome& outcome, Now now);
+  // Its job is done, or (`failed`) not, and why.
+  void by_hand_settled(const Source& source, bool ended,
+                       const std::optional<ByHand>& failed = std::nullopt);
+  void end_job(std::uint64_t job);
+  void by_hand_overdue(Now now);
+  [[nodiscard]] std::optional<Clock::time_point> by_hand_due() const;
+  [[nodiscard]] std::optional<std::string> never_banned(const Prefix& prefix, Now now) const;
 
   void say(std::string_view line);
   void log_limited(const Source& source, std::string_view line, Now now);
@@ -349,6 +417,35 @@ class Monitor {
     std::size_t failed = 0;
   };
   std::optional<Restoring> restoring_;  // until every Restore is answered
+
+  std::size_t recovered_ = 0;
+  std::vector<Source> lines_left_;  // rows at the start that stand for a line in hosts.deny alone
+  std::set<Source> quiet_lines_;    // asked for again at the start: no news
+  std::uint64_t noted_ = 0;         // the last number that Effects::note() gave
+  struct Awaiting {
+    std::uint64_t sequence;
+    std::function<void(Now)> then;
+  };
+  std::deque<Awaiting> awaiting_;  // in the order of their numbers
+  std::size_t untold_ = 0;         // for which there was no room in it
+  std::optional<Clock::time_point> lift_protected_at_;
+
+  Reconcile reconcile_;
+  struct Listing {
+    std::size_t recovered = 0;
+    std::size_t corrected = 0;
+  };
+  std::optional<Listing> listing_;  // ListHeld was sent, and its AdoptedDone is to come
+  bool reconciling_ = false;
+  bool capacity_told_ = false;
+
+  std::map<std::uint64_t, HandJob> hand_jobs_;
+  struct HandWait {
+    std::uint64_t job;
+    bool ban;  // it waits for a ban, else for an end
+  };
+  std::multimap<Source, HandWait> hand_waits_;
+  std::uint64_t next_hand_job_ = 1;
 
   // What led to a ban that is asked for and not answered yet.
   std::map<Source, Detection> asked_for_;
@@ -410,6 +507,8 @@ class Monitor {
     std::uint64_t hosts_deny_removed = 0;
     std::uint64_t hosts_deny_failed = 0;
     std::uint64_t reloads_refused = 0;
+    std::uint64_t missing = 0;  // in the kernel, and made again
+    std::uint64_t drifts = 0;
     std::uint64_t bind_failures = 0;
   };
   Tally tally_;

@@ -59,7 +59,7 @@ bool Monitor::on_run_outcome(const Outcome& outcome, Now now) {
   const Run run = found->second;
   runs_.erase(found);
   // With KILL_RUN_CMD_FIRST, a ban waits for this, however it ended.
-  if (run.command == Command::run_cmd) bans_.release(run.source, setup_.config.block_time, now);
+  if (run.command == Command::run_cmd) bans_.release(run.source, now);
   if (outcome.verdict == Verdict::ok) {
     tally_.commands_ok += 1;
     log_limited(run.source, lines_.external_run(run.source, run.text), now);
@@ -76,7 +76,9 @@ bool Monitor::on_wrappers_outcome(const Outcome& outcome, Now now) {
   const auto answer = wrappers_.answer(outcome, now);
   if (!answer) return false;
   const Source& source = answer->source;
+  const bool quiet = quiet_lines_.erase(source) > 0;
   if (answer->done) {
+    if (quiet && answer->added) return true;
     (answer->added ? tally_.hosts_deny_added : tally_.hosts_deny_removed) += 1;
     if (answer->added) {
       log_limited(source,

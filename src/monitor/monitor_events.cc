@@ -91,8 +91,13 @@ void Monitor::ban(const Detection& detection, const Decision& decision, Now now)
   const Source& target = decision.target;
   const bool after_command =
       setup_.config.kill_run_cmd_first && run(Command::run_cmd, target, cause, now);
-  bans_.ask(target, detection.address, cause, setup_.config.block_time, now,
-            urgency(detection, setup_.config));
+  bans_.ask(target,
+            {.address = detection.address,
+             .cause = cause,
+             .duration = setup_.config.block_time,
+             .of = class_of(detection),
+             .proof = detection.proof},
+            now);
   if (after_command) bans_.hold(target, now);
   asked_for_.insert_or_assign(target, detection);
   pump(now);

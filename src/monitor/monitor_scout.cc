@@ -91,11 +91,4 @@ std::optional<ProtectedEntry> Monitor::protection_of(const Prefix& prefix, Now n
   return protection_inside(prefix, shield(), now);
 }
 
-void Monitor::lift_protected(Now now) {
-  std::vector<Source> held;
-  bans_.each_held([&](const Source& source, const Bans::Ban&) { held.push_back(source); });
-  for (const Source& source : held)
-    lift_where_protected(source, now);
-}
-
 }  // namespace portsentry::monitor

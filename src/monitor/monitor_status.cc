@@ -8,8 +8,8 @@ namespace portsentry::monitor {
 
 StatusReply Monitor::status() const {
   using State = Bans::State;
-  const std::size_t held =
-      bans_.count(State::enforced) + bans_.count(State::lifting) + bans_.count(State::stuck);
+  const std::size_t held = bans_.count(State::enforced) + bans_.count(State::changing) +
+                           bans_.count(State::lifting) + bans_.count(State::stuck);
   const std::size_t moving = bans_.count(State::asked) + bans_.count(State::restoring);
   const std::size_t failed = bans_.count(State::waiting) + bans_.count(State::refused);
   // While a successor takes over, it sees what its predecessor no longer tells.
@@ -71,6 +71,14 @@ std::vector<NamedCount> Monitor::counters() const {
   const Effects::Losses losses = effects_.losses();
   add("bans_confirmed", tally_.confirmed);
   add("bans_adopted", adopted_);
+  add("bans_recovered", recovered_);
+  add("bans_permanent", bans_.permanent());
+  add("bans_unrecorded", awaiting_.size() + untold_);
+  add("bans_unverifiable", bans_.by_command());
+  add("bans_found_missing", tally_.missing);
+  add("drift", reconcile_.drifted() ? 1 : 0);
+  add("drifts", tally_.drifts);
+  add("capacity_percent", bans_.fullest_set() * 100 / Bans::kKernelSetSize);
   add("bans_narrowed", tally_.narrowed);
   add("bans_refused_by_guard", tally_.refused_guard);
   add("bans_refused_by_kernel", tally_.refused_kernel);

@@ -117,6 +117,8 @@ int Server::serve() {
   loop_.watch(enforcer_.fd(), [this](short) { hear_enforcer(); });
   loop_.watch(rtnetlink_.fd(), [this](short) {
     if (const auto fresh = rtnetlink_.refresh(); !fresh) fatal(fresh.error().what);
+    monitor_.protection_changed(now());
+    rearm();
   });
   monitor_.start(now());
   // Until there is a scout: nothing found.

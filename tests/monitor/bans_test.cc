@@ -22,9 +22,16 @@ class BansTest : public ::testing::Test {
     return {start_ + later,
             1'000'000 + std::chrono::duration_cast<std::chrono::seconds>(later).count()};
   }
+  static Bans::Wanted wanted(std::string_view from, std::optional<std::chrono::seconds> duration,
+                             BanClass of = BanClass::single) {
+    return {.address = address(from),
+            .cause = {Protocol::tcp, *Port::make(23)},
+            .duration = duration,
+            .of = of};
+  }
   void ask(std::string_view from, std::chrono::seconds duration = 30min, Now now = {}) {
     if (now.wall == 0) now = at(0s);
-    bans_.ask(host(from), address(from), {Protocol::tcp, *Port::make(23)}, duration, now);
+    bans_.ask(host(from), wanted(from, duration), now);
   }
   bool pump(Now now) {
     return bans_.pump(now, [this](const MonitorToEnforcer& message) {
@@ -218,32 +225,29 @@ TEST_F(BansTest, UnansweredRequestsAreBounded) {
   EXPECT_EQ(sent_.size(), Bans::kMaxInFlight + 1);
 }
 
-TEST_F(BansTest, UnconfirmedBansAreBounded) {
-  for (std::size_t i = 0; i < Bans::kMaxPending; ++i) {
-    EXPECT_FALSE(bans_.full());
-    ask("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256));
-  }
-  EXPECT_TRUE(bans_.full());
-}
-
-TEST_F(BansTest, UrgentBansHaveRoomOfTheirOwnAndGoFirst) {
-  for (std::size_t i = 0; i < Bans::kMaxPending; ++i) {
-    ask("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256));
-  }
-  for (std::size_t i = 0; i < Bans::kMaxUrgent; ++i) {
-    EXPECT_FALSE(bans_.full(Bans::Urgency::urgent));
-    const Source urgent = host("203.0." + std::to_string(i / 256) + "." + std::to_string(i % 256));
-    bans_.ask(urgent, urgent.prefix().address(), {Protocol::tcp, *Port::make(23)}, 60s, at(0s),
-              Bans::Urgency::urgent);
-  }
-  EXPECT_TRUE(bans_.full(Bans::Urgency::urgent));
+TEST_F(BansTest, UnconfirmedBansAreBoundedClassByClassAndTheSurerGoFirst) {
+  const auto fill = [&](BanClass of, unsigned net) {
+    std::size_t made = 0;
+    for (; !bans_.full(of) && made < 10000; ++made) {
+      const std::string from = std::to_string(net + made / 65536) + "." +
+                               std::to_string(made / 256 % 256) + "." + std::to_string(made % 256) +
+                               ".9";
+      bans_.ask(host(from), wanted(from, 60s, of), at(0s));
+    }
+    return made;
+  };
+  EXPECT_EQ(fill(BanClass::single, 20), Bans::kMaxPending[0]);
+  EXPECT_FALSE(bans_.full(BanClass::spread));
+  EXPECT_EQ(fill(BanClass::spread, 30), Bans::kMaxPending[1]);
+  EXPECT_FALSE(bans_.full(BanClass::proven));
+  EXPECT_EQ(fill(BanClass::proven, 40), Bans::kMaxPending[2]);
   bans_.table_created(Backend::nftables, false, at(0s));
   pump(at(0s));
-  EXPECT_EQ(std::get<Ban>(sent_.at(1)).source, host("203.0.3.255"));  // after RestoreDone
+  EXPECT_EQ(std::get<Ban>(sent_.at(1)).source, host("40.0.0.9"));  // after RestoreDone
 }
 
 TEST_F(BansTest, AnAdoptedBanHoldsForWhatTheKernelSaysIsLeft) {
-  EXPECT_TRUE(bans_.adopt(host("198.51.100.7"), 60s, 30min, at(0s)));
+  EXPECT_EQ(bans_.adopt(host("198.51.100.7"), 60s, 30min, at(0s)), Bans::Adoption::recovered);
   EXPECT_EQ(state("198.51.100.7"), State::enforced);
   EXPECT_EQ(bans_.find(host("198.51.100.7"))->since, at(0s).wall - (30 * 60 - 60));
   EXPECT_TRUE(bans_.expire(at(59s)).empty());
@@ -251,8 +255,8 @@ TEST_F(BansTest, AnAdoptedBanHoldsForWhatTheKernelSaysIsLeft) {
 }
 
 TEST_F(BansTest, AnAdoptedBanIsNotAdoptedTwice) {
-  EXPECT_TRUE(bans_.adopt(host("198.51.100.7"), 60s, 30min, at(0s)));
-  EXPECT_FALSE(bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s)));
+  EXPECT_EQ(bans_.adopt(host("198.51.100.7"), 60s, 30min, at(0s)), Bans::Adoption::recovered);
+  EXPECT_NE(bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s)), Bans::Adoption::recovered);
   EXPECT_EQ(bans_.count(State::enforced), 1U);
 }
 
@@ -263,7 +267,7 @@ TEST_F(BansTest, AnAdoptedBanWithoutExpiryNeverEndsAndIsRestoredForAsLongAsThere
   EXPECT_FALSE(bans_.next_due());
   bans_.table_created(Backend::nftables, true, at(0s));
   pump(at(0s));
-  EXPECT_EQ(std::get<Restore>(sent_.at(0)).remaining, kMaxBan);
+  EXPECT_EQ(std::get<Restore>(sent_.at(0)).remaining, 0s);
 }
 
 TEST_F(BansTest, ATableMadeAgainGetsEverythingBackForWhatIsLeftOfIt) {
@@ -363,7 +367,7 @@ TEST_F(BansTest, ATableMadeAgainTriesAtOnceWhatWaited) {
 TEST_F(BansTest, ALiftedBanIsUnbannedAndForgotten) {
   serve();
   bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s));
-  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored);
+  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored, at(0s));
   pump(at(0s));
   const Unban unban = std::get<Unban>(sent_.at(0));
   EXPECT_EQ(unban.source, host("198.51.100.7"));
@@ -374,7 +378,7 @@ TEST_F(BansTest, ALiftedBanIsUnbannedAndForgotten) {
 TEST_F(BansTest, ALiftThatFailsIsTriedAgain) {
   serve();
   bans_.adopt(host("198.51.100.7"), 600s, 30min, at(0s));
-  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored);
+  bans_.lift(host("198.51.100.7"), Bans::Pardon::ignored, at(0s));
   EXPECT_EQ(bans_.answer({send_one(at(0s)), Verdict::kernel_refused, 12}, at(0s))->change,
             Change::later);
   bans_.expire(at(1s));
@@ -402,6 +406,15 @@ TEST_F(BansTest, ExpiryWorksInBoundedSlices) {
 
 class CommandBans : public BansTest {
  protected:
+  StoredBan row(const Source& source, const Address& address, const BanCause& cause,
+                std::chrono::seconds left) {
+    return {.source = source,
+            .address = address,
+            .cause = cause,
+            .backend = BanBackend::command,
+            .since = at(0s).wall - 77,
+            .until = at(0s).wall + left.count()};
+  }
   void serve() {
     bans_.table_created(Backend::command, false, at(0s));
     pump(at(0s));
@@ -485,12 +498,10 @@ TEST_F(CommandBans, AnAnswerAfterTheEndOfTheBanIsUndoneAsTheCommandHasRun) {
 TEST_F(CommandBans, ManyUndosLeaveRoomForANewBan) {
   serve();
   for (std::size_t i = 0; i < 200; ++i) {
-    ASSERT_TRUE(bans_.recall({.source = host("198.51.100." + std::to_string(i)),
-                              .address = address("198.51.100." + std::to_string(i)),
-                              .cause = {Protocol::tcp, *Port::make(23)},
-                              .since = 1,
-                              .left = -5s},
-                             false, at(0s)));
+    ASSERT_TRUE(bans_.recall(
+        row(host("198.51.100." + std::to_string(i)), address("198.51.100." + std::to_string(i)),
+            {Protocol::tcp, *Port::make(23)}, -5s),
+        Bans::Left::command, at(0s)));
   }
   bans_.expire(at(0s));
   pump(at(0s));
@@ -505,32 +516,23 @@ TEST_F(CommandBans, ManyUndosLeaveRoomForANewBan) {
 }
 
 TEST_F(CommandBans, OfAnEarlierRunAreHeldWithoutRunningTheCommandAgain) {
-  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
-                            .address = address("198.51.100.7"),
-                            .cause = {Protocol::udp, *Port::make(161)},
-                            .since = 77,
-                            .left = 60s},
-                           false, at(0s)));
+  ASSERT_TRUE(bans_.recall(
+      row(host("198.51.100.7"), address("198.51.100.7"), {Protocol::udp, *Port::make(161)}, 60s),
+      Bans::Left::command, at(0s)));
   serve();
   EXPECT_EQ(state("198.51.100.7"), State::enforced);
-  EXPECT_EQ(bans_.find(host("198.51.100.7"))->since, 77);
+  EXPECT_EQ(bans_.find(host("198.51.100.7"))->since, at(0s).wall - 77);
   bans_.expire(at(60s));
   EXPECT_EQ(state("198.51.100.7"), State::lifting);
 }
 
 TEST_F(CommandBans, OfBeforeABootAreMadeAgainInTheWindow) {
-  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
-                            .address = address("198.51.100.7"),
-                            .cause = {Protocol::udp, *Port::make(161)},
-                            .since = 77,
-                            .left = 60s},
-                           true, at(0s)));
-  EXPECT_FALSE(bans_.recall({.source = host("198.51.100.8"),
-                             .address = address("198.51.100.8"),
-                             .cause = {Protocol::udp, *Port::make(161)},
-                             .since = 77,
-                             .left = -1s},
-                            true, at(0s)))
+  ASSERT_TRUE(bans_.recall(
+      row(host("198.51.100.7"), address("198.51.100.7"), {Protocol::udp, *Port::make(161)}, 60s),
+      Bans::Left::gone, at(0s)));
+  EXPECT_FALSE(bans_.recall(
+      row(host("198.51.100.8"), address("198.51.100.8"), {Protocol::udp, *Port::make(161)}, -1s),
+      Bans::Left::gone, at(0s)))
       << "over, and nothing is left of it";
   bans_.table_created(Backend::command, false, at(0s));
   pump(at(0s));
@@ -541,12 +543,9 @@ TEST_F(CommandBans, OfBeforeABootAreMadeAgainInTheWindow) {
 }
 
 TEST_F(CommandBans, ACommandThatNamesThePortIsRunAgainAsABanThatTellsIt) {
-  ASSERT_TRUE(bans_.recall({.source = host("198.51.100.7"),
-                            .address = address("198.51.100.7"),
-                            .cause = {Protocol::udp, *Port::make(161)},
-                            .since = 77,
-                            .left = 60s},
-                           true, at(0s)));
+  ASSERT_TRUE(bans_.recall(
+      row(host("198.51.100.7"), address("198.51.100.7"), {Protocol::udp, *Port::make(161)}, 60s),
+      Bans::Left::gone, at(0s)));
   bans_.table_created(Backend::command, false, at(0s));
   EXPECT_EQ(bans_.answer({send_one(at(0s)), Verdict::no_command, 0}, at(0s))->change,
             Change::later);
@@ -557,13 +556,9 @@ TEST_F(CommandBans, ACommandThatNamesThePortIsRunAgainAsABanThatTellsIt) {
 
 TEST_F(CommandBans, SlowCommandsDoNotOutlastTheWindow) {
   for (std::size_t i = 0; i < Bans::kMaxInFlight + 9; ++i) {
-    bans_.recall(
-        {.source = host("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256)),
-         .address = address("198.51.100.1"),
-         .cause = {Protocol::tcp, *Port::make(23)},
-         .since = 77,
-         .left = 1h},
-        true, at(0s));
+    bans_.recall(row(host("198.51." + std::to_string(i / 256) + "." + std::to_string(i % 256)),
+                     address("198.51.100.1"), {Protocol::tcp, *Port::make(23)}, 1h),
+                 Bans::Left::gone, at(0s));
   }
   bans_.table_created(Backend::command, false, at(0s));
   pump(at(0s));
@@ -615,7 +610,7 @@ TEST_F(BansTest, CountsAndTableAgreeAfterAnyStoryOfAskingAnsweringLosingAndExpir
         if (roll(50) == 0) bans_.commands_changed(at(t));
         break;
       case 3:
-        bans_.lift(host(who), Bans::Pardon::ignored);
+        bans_.lift(host(who), Bans::Pardon::ignored, at(0s));
         break;
       default:
         if (!open.empty()) {

@@ -37,7 +37,11 @@ class Decide : public ::testing::Test {
   }
   Reason reason(const Detection& detection) { return on(detection).reason; }
   void ask(const Source& source) {
-    bans_.ask(source, source.prefix().address(), {Protocol::tcp, *Port::make(23)}, kTime, kNow);
+    bans_.ask(source,
+              {.address = source.prefix().address(),
+               .cause = {Protocol::tcp, *Port::make(23)},
+               .duration = kTime},
+              kNow);
   }
 
   Config config_;
@@ -158,13 +162,13 @@ TEST_F(Decide, WhatTheGuardJustRefusedIsNotAskedForAtOnce) {
 }
 
 TEST_F(Decide, ForgedSourcesBeyondTheBoundAreTurnedAway) {
-  for (std::uint32_t i = 0; i < Bans::kMaxPending; ++i) {
+  for (std::uint32_t i = 0; i < Bans::kMaxPending[0]; ++i) {
     ask(host("203.0." + std::to_string(i / 256) + "." + std::to_string(i % 256)));
   }
   EXPECT_EQ(reason(probe("198.51.100.7")), Reason::over_budget);
   // A flood of single probes does not hide who touches port after port.
   Detection scan = probe("198.51.100.7");
-  scan.distinct_ports = config_.scan_trigger + 1;
+  scan.distinct_ports = kSpreadPorts;
   EXPECT_EQ(reason(scan), Reason::ban);
 }
 

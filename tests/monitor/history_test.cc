@@ -64,7 +64,10 @@ TEST_F(History, TheBlockedViewHoldsWhatHoldsOldestFirstAndNothingElse) {
   const Now now{Clock::time_point(1h), 100'000};
   bans.adopt(host("198.51.100.1"), 1800s, 1800s, now);
   bans.adopt(host("198.51.100.2"), 60s, 1800s, now);
-  bans.ask(host("198.51.100.3"), address("198.51.100.3"), {Protocol::tcp, *Port::make(23)}, 60s,
+  bans.ask(host("198.51.100.3"),
+           {.address = address("198.51.100.3"),
+            .cause = {Protocol::tcp, *Port::make(23)},
+            .duration = 60s},
            now);
   const std::string view = blocked_view(bans);
   EXPECT_EQ(view,

@@ -61,9 +61,10 @@ TEST(LogWords, EveryProblemOfAReloadHasWords) {
 }
 
 TEST(LogWords, ABanIsFoundInTheSetOfItsKind) {
-  EXPECT_EQ(words::set_name(host("198.51.100.7")), "ban4");
-  EXPECT_EQ(words::set_name(host("2001:db8::7")), "ban6");
-  EXPECT_EQ(words::set_name(site("2001:db8::7")), "ban6net");
+  EXPECT_EQ(words::set_name(host("198.51.100.7"), false), "ban4");
+  EXPECT_EQ(words::set_name(host("2001:db8::7"), false), "ban6");
+  EXPECT_EQ(words::set_name(site("2001:db8::7"), false), "ban6net");
+  EXPECT_EQ(words::set_name(host("198.51.100.7"), true), "perm4");
 }
 
 TEST(LogWords, EveryScanHasAName) {

@@ -47,15 +47,14 @@ TEST_F(MemoryStory, ABanByACommandIsRememberedUntilItIsUndone) {
   EXPECT_TRUE(effects_.memory.empty());
 }
 
-TEST_F(MemoryStory, ABanByTheKernelIsNotRememberedUnlessHostsDenyHasALine) {
+TEST_F(MemoryStory, ABanByTheKernelIsRememberedUntilItIsOver) {
   serve_as(Backend::nftables);
   ban("198.51.100.7");
-  EXPECT_TRUE(effects_.memory.empty());
-  config_.kill_hosts_deny = "ALL: $TARGET$";
-  serve_as(Backend::nftables);
-  ban("198.51.100.7");
-  EXPECT_EQ(effects_.memory.size(), 1U);
+  ASSERT_EQ(effects_.memory.size(), 1U);
   EXPECT_EQ(effects_.memory.begin()->second.backend, BanBackend::nftables);
+  EXPECT_EQ(effects_.memory.begin()->second.until, now().wall + 1800);
+  wait(30min);
+  EXPECT_TRUE(effects_.memory.empty());
 }
 
 TEST_F(MemoryStory, AfterARestartItHoldsWithoutRunningTheCommandAgainAndIsUndoneAtItsEnd) {
@@ -100,6 +99,10 @@ TEST_F(MemoryStory, ABanByACommandIsRememberedBeforeTheCommandIsAskedFor) {
   answer(Verdict::command_timed_out);
   EXPECT_EQ(effects_.memory.size(), 1U) << "it may have made its rule";
   wait(2s);
+  ASSERT_EQ(sent<Unban>().size(), 1U) << "which is undone before it is made again";
+  EXPECT_EQ(sent<Ban>().size(), 1U);
+  ASSERT_TRUE(hear(Outcome{sent<Unban>()[0].id, Verdict::command_failed, 2}));
+  EXPECT_EQ(sent<Ban>().size(), 2U);
   answer(Verdict::command_failed, 1);
   EXPECT_TRUE(effects_.memory.empty());
 }
@@ -137,9 +140,14 @@ TEST_F(MemoryStory, ALineOfABanThatEndedMeanwhileIsTakenBack) {
   begin(Backend::nftables);
   adopt("198.51.100.8");
   ASSERT_TRUE(hear(AdoptedDone{}));
-  ASSERT_EQ(sent<RunCommand>().size(), 1U);
-  EXPECT_EQ(sent<RunCommand>()[0].command, Command::hosts_deny_remove);
-  EXPECT_EQ(sent<RunCommand>()[0].source, host("198.51.100.7"));
+  wait(1ms);
+  ASSERT_EQ(sent<RunCommand>().size(), 2U);
+  EXPECT_EQ(sent<RunCommand>()[0].command, Command::hosts_deny_add) << "it may have been queued";
+  EXPECT_EQ(sent<RunCommand>()[0].source, host("198.51.100.8"));
+  ASSERT_TRUE(hear(Outcome{sent<RunCommand>()[0].id, Verdict::ok, 0}));
+  EXPECT_EQ(count("hosts.deny"), 0U) << "no news";
+  EXPECT_EQ(sent<RunCommand>()[1].command, Command::hosts_deny_remove);
+  EXPECT_EQ(sent<RunCommand>()[1].source, host("198.51.100.7"));
 }
 
 TEST_F(MemoryStory, ALineIsRememberedUntilItIsTakenBack) {

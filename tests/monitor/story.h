@@ -107,6 +107,7 @@ class Story : public ::testing::Test {
       if (!wake || *wake > Clock::time_point(10h) + until) break;
       passed_ = std::max(passed_, *wake - Clock::time_point(10h));
       monitor_->tick(now());
+      commit();
     }
     passed_ = until;
   }
@@ -128,9 +129,19 @@ class Story : public ::testing::Test {
     monitor_->start(now());
     if (scouted_) scout_tells();
   }
-  bool hear(const EnforcerToMonitor& message) { return monitor_->on_enforcer(message, now()); }
+  bool hear(const EnforcerToMonitor& message) {
+    const bool legal = monitor_->on_enforcer(message, now());
+    commit();
+    return legal;
+  }
   bool sense(const SensorToMonitor& message, SensorRole role = SensorRole::current) {
-    return monitor_->on_sensor(message, now(), role);
+    const bool legal = monitor_->on_sensor(message, now(), role);
+    commit();
+    return legal;
+  }
+  // The disk takes what was noted, at once, unless the test says that it does not.
+  void commit() {
+    if (disk_) monitor_->on_committed(effects_.notes.size(), now());
   }
   void make_table(bool enforcing = true) {
     ASSERT_TRUE(hear(
@@ -190,6 +201,7 @@ class Story : public ::testing::Test {
   Memory remembered_;
   bool new_boot_ = false;
   bool scouted_ = true;  // a first snapshot, empty, comes with the start
+  bool disk_ = true;
   KnownView known_;
   FakeEffects effects_;
   std::optional<Monitor> monitor_;
