@@ -362,6 +362,8 @@ class Monitor {
   void reconcile(Now now);
   [[nodiscard]] std::optional<Clock::time_point> reconcile_due() const;
   [[nodiscard]] bool comparable() const;
+  [[nodiscard]] Drift drift() const;
+  [[nodiscard]] std::size_t bans_unrecorded() const;
   void listed(Now now);
   void watch_capacity();
 
@@ -437,6 +439,7 @@ class Monitor {
   };
   std::optional<Listing> listing_;  // ListHeld was sent, and its AdoptedDone is to come
   bool reconciling_ = false;
+  std::optional<std::time_t> compared_;  // when the kernel was last found to hold what it should
   bool capacity_told_ = false;
 
   std::map<std::uint64_t, HandJob> hand_jobs_;

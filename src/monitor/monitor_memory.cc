@@ -99,6 +99,10 @@ void Monitor::after_commit(std::function<void(Now)> then, bool may_drop) {
   awaiting_.push_back({noted_, std::move(then)});
 }
 
+std::size_t Monitor::bans_unrecorded() const {
+  return awaiting_.size() + untold_;
+}
+
 void Monitor::on_committed(std::uint64_t sequence, Now now) {
   while (!awaiting_.empty() && awaiting_.front().sequence <= sequence) {
     const Awaiting done = std::move(awaiting_.front());

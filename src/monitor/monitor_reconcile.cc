@@ -22,6 +22,11 @@ bool Monitor::comparable() const {
          bans_.being_restored() == 0;
 }
 
+Drift Monitor::drift() const {
+  if (reconcile_.drifted() || listing_) return Drift::drifting;
+  return comparable() && compared_ ? Drift::none : Drift::unknown;
+}
+
 void Monitor::reconcile(Now now) {
   watch_capacity();
   const bool can = comparable();
@@ -38,6 +43,7 @@ std::optional<Clock::time_point> Monitor::reconcile_due() const {
 bool Monitor::on(const Audited& audited, Now now) {
   const auto found = reconcile_.audited(audited, {bans_.native(), bans_.native_changes()}, now);
   if (!found) return false;
+  if (*found == Reconcile::Found::same) compared_ = now.wall;
   if (*found != Reconcile::Found::drift || listing_ || backend_ != Backend::nftables) return true;
   tally_.drifts += 1;
   listing_.emplace();

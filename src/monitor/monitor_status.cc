@@ -1,4 +1,5 @@
 // What `portsentryctl status` shows.
+#include <algorithm>
 #include <utility>
 
 #include "common/text.h"
@@ -28,6 +29,13 @@ StatusReply Monitor::status() const {
                     .enforced = table_lost_ ? 0 : held,
                     .pending = table_lost_ ? moving + held : moving,
                     .failed = failed,
+                    .unrecorded = bans_unrecorded(),
+                    .unverifiable = bans_.by_command(),
+                    .permanent = bans_.permanent(),
+                    .drift = drift(),
+                    .compared = compared_,
+                    .capacity_percent = static_cast<std::uint32_t>(std::min<std::size_t>(
+                        100, bans_.fullest_set() * 100 / Bans::kKernelSetSize)),
                     .sensor_restarts = tally_.sensor_restarts};
   reply.processes = processes();
   return reply;
@@ -73,7 +81,7 @@ std::vector<NamedCount> Monitor::counters() const {
   add("bans_adopted", adopted_);
   add("bans_recovered", recovered_);
   add("bans_permanent", bans_.permanent());
-  add("bans_unrecorded", awaiting_.size() + untold_);
+  add("bans_unrecorded", bans_unrecorded());
   add("bans_unverifiable", bans_.by_command());
   add("bans_found_missing", tally_.missing);
   add("drift", reconcile_.drifted() ? 1 : 0);

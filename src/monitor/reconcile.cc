@@ -37,7 +37,7 @@ std::optional<Reconcile::Found> Reconcile::audited(const Audited& audited, const
                                                    Now now) {
   // Of one that was given up, or whose table is gone: nothing, and no sin.
   if (audited.id == 0 || audited.id >= next_id_) return std::nullopt;
-  if (!asked_ || audited.id != asked_->id) return Found::same;
+  if (!asked_ || audited.id != asked_->id) return Found::stale;
   const Asked asked = *asked_;
   asked_.reset();
   const std::uint64_t changes = view.changes - asked.changes;

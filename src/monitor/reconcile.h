@@ -41,6 +41,7 @@ class Reconcile {
   [[nodiscard]] std::optional<Clock::time_point> next_due() const { return due_; }
 
   enum class Found : std::uint8_t {
+    stale,  // the answer to a question that means nothing any more
     same,
     differs,  // once: look again soon
     drift,    // twice: list them all
