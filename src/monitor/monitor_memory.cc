@@ -63,7 +63,7 @@ void Monitor::remember(const Source& source, const Bans::Ban& ban, BanBackend by
        .proof = ban.proof,
        .since = since,
        .until = ban.term.wall ? std::optional(std::max(since, *ban.term.wall)) : std::nullopt,
-       .offences = ban.offences,
+       .offences = std::max<std::uint32_t>(ban.offences, 1),  // this one counted
        .note = ban.note}});
 }
 

@@ -40,7 +40,8 @@ class BanLife(LabTest):
     def ban_one(self, daemon, source):
         since = daemon.mark()
         self.send(self.syn(23, source=source))
-        self.await_ban(daemon, source, since)
+        daemon.await_line(rf"Host {re.escape(source)} has been blocked via nftables", since=since)
+        self.assertIn(source, self.lab.ban_set("ban4"))
 
     def told(self, daemon):
         return {re.search(BLOCKED, line)[1] for line in daemon.matching(BLOCKED)}
@@ -194,7 +195,6 @@ class Disk(BanLife):
         daemon.await_line(r"ERROR: .*(full|No space)")
         self.assert_cut_off(4)
         self.assertEqual(self.told(daemon), set())
-        self.assertEqual(daemon.status().get("unrecorded"), 1)
         (MEMORY / "ballast").unlink()
         daemon.await_line(self.blocked_line(self.scanner.v4), timeout=30 * PATIENCE)
         self.assertEqual(len(daemon.matching(r"ERROR: .*(full|No space)")), 1)
@@ -242,7 +242,8 @@ class Many(BanLife):
         self.assertLess(took, 20 * PATIENCE)
         self.assertEqual(daemon.status()["enforced"], self.COUNT)
         self.send(self.syn(23))
-        self.await_ban(daemon, self.scanner.v4)
+        daemon.await_line(self.blocked_line(self.scanner.v4))
+        self.assert_cut_off(4)  # a list of a set that still grows may miss some of it
 
 
 class Drift(BanLife):
