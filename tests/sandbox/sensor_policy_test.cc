@@ -142,6 +142,7 @@ TEST(SensorPolicy, AsksSockDiagAndRtnetlink) {
   const auto ended = run([] {
     place(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG), 6);
     place(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 7);
+    place(socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG), 8);
     REQUIRE(install(sensor::kPolicy).has_value());
     struct {
       nlmsghdr header;
@@ -155,6 +156,10 @@ TEST(SensorPolicy, AsksSockDiagAndRtnetlink) {
     REQUIRE(send(6, &who_listens, sizeof(who_listens), 0) == sizeof(who_listens));
     std::array<char, 8192> answer{};
     REQUIRE(recv(6, answer.data(), answer.size(), 0) > 0);
+    // A listing goes by a socket of its own.
+    who_listens.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    REQUIRE(send(8, &who_listens, sizeof(who_listens), 0) == sizeof(who_listens));
+    REQUIRE(recv(8, answer.data(), answer.size(), 0) > 0);
 
     struct {
       nlmsghdr header;
@@ -313,7 +318,7 @@ TEST(SensorPolicy, CannotReadWhatItsClientsSend) {
 
 TEST(SensorPolicy, CannotFreeALowNumberForWhatItAccepts) {
   SKIP_WITHOUT_ROOT();
-  for (const int number : {2, 3, 6, 7, 63})
+  for (const int number : {2, 3, 6, 7, 8, 63})
     EXPECT_EQ(misusing([&](int) { close(number); }), kDiedByFilter) << number;
   EXPECT_EQ(misusing([](int fd) { dup2(fd, 3); }), kDiedByFilter);
   EXPECT_EQ(misusing([](int) { accept4(sensor::kFirstBound, nullptr, nullptr, 0); }),
