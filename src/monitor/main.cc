@@ -111,12 +111,13 @@ bool is_journals() {
          is_journal(stream, output.st_dev, output.st_ino);
 }
 
-// Bans by commands are made without it as well; they only are not known after a restart.
+// Bans are made without it as well; they only are not known after a restart.
 std::optional<Store> open_store() {
   const auto boot = current_boot_id();
   auto opened = boot ? Store::open(kStateDirectory, *boot) : Result<Store::Opened>(boot.error());
   if (!opened) {
-    complain("bans by KILL_ROUTE will not be remembered: " + opened.error().what);
+    complain("nothing will be remembered across restarts, and bans count as unrecorded: " +
+             opened.error().what);
     return std::nullopt;
   }
   if (!opened->finding.empty()) complain(opened->finding);
@@ -189,7 +190,8 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
     }
     if (remembered.refused > 0) {
       complain("state: " + std::to_string(remembered.refused) +
-               " bans make no sense, and are left out");
+               (remembered.refused == 1 ? " entry makes" : " entries make") +
+               " no sense, and are left out");
     }
   }
   return Server(enforcer, *rtnetlink, std::move(stop),

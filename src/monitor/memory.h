@@ -182,7 +182,7 @@ struct Memory {
 
 // ---- Questions about events -----------------------------------------------------------------------
 
-// Answered in pages. `cursor` goes on where the page before ended (its last id); 0 begins.
+// Answered in pages. `cursor` goes on where the page before ended (EventPage::cursor); 0 begins.
 struct EventQuery {
   std::uint64_t cursor = 0;
   bool newest_first = false;
@@ -198,8 +198,9 @@ struct EventPage {
     std::uint64_t id;  // rises with time, never 0
     Event event;
   };
-  std::vector<Row> rows;
+  std::vector<Row> rows;  // may be fewer than asked for, though there are more
   bool more = false;
+  std::uint64_t cursor = 0;  // of the page that follows
 };
 
 // `top`, `report`: whom or what most events of these kinds named.

@@ -22,7 +22,10 @@ constexpr int kBurst = 64;
 constexpr std::chrono::seconds kLongestOutput{12};
 // How many changes share one transaction, by time; and the pause after one that failed.
 constexpr std::chrono::milliseconds kWriteSoon{100};
+constexpr std::chrono::milliseconds kWriteRest{1};
 constexpr std::chrono::seconds kWriteAgain{10};
+// How often old events are looked for where none is written.
+constexpr std::chrono::hours kTrimEvery{1};
 
 Now now() {
   return {Clock::now(), std::time(nullptr)};
@@ -104,7 +107,9 @@ Server::Server(Channel& enforcer, Rtnetlink& rtnetlink, UniqueFd stop, Monitor::
 
 int Server::run() {
   const int status = serve();
-  write_state();
+  do {
+    write_state();
+  } while (!state_failing_ && standing_.store && standing_.store->unflushed() > 0);
   return status;
 }
 
@@ -120,6 +125,7 @@ int Server::serve() {
     monitor_.protection_changed(now());
     rearm();
   });
+  trim_now_and_then();
   monitor_.start(now());
   // Until there is a scout: nothing found.
   static_cast<void>(monitor_.on_scout(SnapshotBegin{}, now()));
@@ -349,11 +355,13 @@ std::uint64_t Server::note(const StateChange& change) {
   return sequence;
 }
 
-Result<EventPage> Server::events(const EventQuery&) {
-  return Error{"state: no events are kept"};
+Result<EventPage> Server::events(const EventQuery& query) {
+  if (!standing_.store) return Error{"state: nothing is remembered"};
+  return standing_.store->events(query);
 }
-Result<std::vector<TopRow>> Server::top(const TopQuery&) {
-  return Error{"state: no events are kept"};
+Result<std::vector<TopRow>> Server::top(const TopQuery& query) {
+  if (!standing_.store) return Error{"state: nothing is remembered"};
+  return standing_.store->top(query);
 }
 
 void Server::write_soon() {
@@ -362,9 +370,11 @@ void Server::write_soon() {
 
 void Server::write_state() {
   if (!standing_.store) return;
-  const auto written = standing_.store->flush();
+  const auto written = standing_.store->flush(std::time(nullptr));
   if (written) {
     state_failing_ = false;
+    // A great many changes take several turns, and others have theirs in between.
+    if (standing_.store->unflushed() > 0) write_after(kWriteRest);
     return;
   }
   state_failures_ += 1;
@@ -386,6 +396,15 @@ void Server::tell_committed() {
   committed_ = standing_.store->committed();
   monitor_.on_committed(committed_, now());
   rearm();
+}
+
+void Server::trim_now_and_then() {
+  if (!standing_.store) return;
+  loop_.after(kTrimEvery, [this] {
+    standing_.store->trim_events();
+    write_soon();
+    trim_now_and_then();
+  });
 }
 
 // ---- what commands print ------------------------------------------------------------------------

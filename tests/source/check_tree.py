@@ -28,6 +28,10 @@ TESTED_ELSEWHERE = {
     "enforcer/launcher_reload.cc": "integration/test_captured.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
     "enforcer/serve.cc": "integration/test_processes.py",
+    # The parts of one store: its tests go through the whole of it.
+    "monitor/sqlite.cc": "monitor/store_rows_test.cc",
+    "monitor/store_read.cc": "monitor/store_test.cc",
+    "monitor/store_schema.cc": "monitor/store_open_test.cc",
     "resolver/lookup.cc": "integration/test_resolver.py",  # needs a name server
     "sensor/serve.cc": "integration/test_processes.py",
 }
