@@ -197,6 +197,7 @@ struct EventPage {
   struct Row {
     std::uint64_t id;  // rises with time, never 0
     Event event;
+    bool operator==(const Row&) const = default;
   };
   std::vector<Row> rows;  // may be fewer than asked for, though there are more
   bool more = false;

@@ -17,7 +17,7 @@
 namespace portsentry::monitor {
 
 void Store::Close::operator()(sqlite3* db) const {
-  sqlite3_close(db);
+  sqlite3_close_v2(db);  // when its last statement is gone: an assignment replaces db_ first
 }
 
 Store::Store(Store&&) noexcept = default;
