@@ -204,7 +204,9 @@ struct EventPage {
   std::uint64_t cursor = 0;  // of the page that follows
 };
 
-// `top`, `report`: whom or what most events of these kinds named.
+// `top`, `report`: whom or what most events of these kinds named, of the newest kTopEvents: counting
+// more would keep a ban waiting.
+inline constexpr std::size_t kTopEvents = 50'000;
 struct TopQuery {
   enum class By : std::uint8_t { source, port, kind } by = By::source;
   std::time_t since = 0;

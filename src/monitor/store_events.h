@@ -20,7 +20,7 @@ inline constexpr std::size_t kTrimStep = 64;
 
 // Rows with impossible values are left out.
 Result<EventPage> find_events(sqlite3* db, const EventQuery& query);
-// Most first. Reads what the time asks for at once: some 50 ms where 200,000 events are kept.
+// Most first.
 Result<std::vector<TopRow>> count_events(sqlite3* db, const TopQuery& query);
 
 // The greatest id in use; 0: there is no event.
