@@ -63,6 +63,14 @@ class Reader {
     }
   }
 
+  void read_login_ports(const ConfEntry& entry) {
+    PortSet& ports = config().login_ports;
+    read_ports(entry, ports);
+    if (ports.ranges().size() > kMaxLoginRanges) {
+      error(entry, "more than " + std::to_string(kMaxLoginRanges) + " separate ports or ranges");
+    }
+  }
+
   void read_number(const ConfEntry& entry, std::uint32_t least, std::uint32_t most,
                    std::uint32_t& into) {
     store(entry, parse_number(entry.value, least, most), into);
@@ -283,8 +291,7 @@ constexpr std::array kRows{
     Row{{"BLOCK_TIME_FORGEABLE", monitor, own},
         [](Reader& r, const Entry& e) { r.read_duration(e, r.config().block_time_forgeable); }},
     Row{{"BAN_SCOPE", root, own}, [](Reader& r, const Entry& e) { r.read_scope(e); }},
-    Row{{"LOGIN_PORTS", root, own},
-        [](Reader& r, const Entry& e) { r.read_ports(e, r.config().login_ports); }},
+    Row{{"LOGIN_PORTS", root, own}, [](Reader& r, const Entry& e) { r.read_login_ports(e); }},
     Row{{"PROTECT_NETWORKS", both, own}, [](Reader& r, const Entry& e) { r.read_networks(e); }},
     Row{{"PROTECT_SESSIONS", monitor, own},
         [](Reader& r, const Entry& e) { r.read_switch(e, r.config().protect_sessions); }},

@@ -54,6 +54,8 @@ struct LogOutput {
 
 // 22.
 [[nodiscard]] PortSet default_login_ports();
+// Of LOGIN_PORTS: each travels by a message of its own inside root.
+inline constexpr std::size_t kMaxLoginRanges = 64;
 
 struct Config {
   // Root's keys.
@@ -77,7 +79,7 @@ struct Config {
   std::string blocked_file;                     // BLOCKED_FILE; empty: none
   std::string log_file;                         // LOG_FILE; empty: none
   BanScope ban_scope = BanScope::inbound;       // BAN_SCOPE
-  PortSet login_ports = default_login_ports();  // LOGIN_PORTS
+  PortSet login_ports = default_login_ports();  // LOGIN_PORTS, at most kMaxLoginRanges ranges
   // Root's and the monitor's.
   std::vector<Prefix> protect_networks;  // PROTECT_NETWORKS, at most kMaxProtectNetworks
   bool resolve_host = false;             // RESOLVE_HOST

@@ -15,8 +15,9 @@ constexpr std::chrono::milliseconds kTableInterval{100};
 
 }  // namespace
 
-// By this a hostile monitor has nobody banned any more, which it can have by not asking, or has the
-// bans made that root's own configuration wants. What holds already holds on.
+// By this a hostile monitor has nobody banned any more, which it can have by not asking; or it arms a
+// daemon that its owner has observe, and then bans as the guard and the budget allow, by what root's
+// own configuration names. What holds already holds on.
 void Enforcer::handle(const Arm& arm) {
   armed_ = arm.armed;
   // It may be about the generation that the launcher is just switching to: see reload_committed().

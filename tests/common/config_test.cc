@@ -615,5 +615,16 @@ TEST(ShippedConfig, SetsAndExplainsEveryKey) {
   }
 }
 
+TEST(Config, LoginPortsAreFewEnoughToBeToldOneByOne) {
+  std::string ports = "2";
+  for (int i = 1; i < 64; ++i)
+    ports += "," + std::to_string(2 + 2 * i);
+  EXPECT_TRUE(with_ports("LOGIN_PORTS=\"" + ports + "\"\n").ok());
+  EXPECT_TRUE(with_ports("LOGIN_PORTS=\"1-65535\"\n").ok()) << "one range";
+  const ConfigReading many = with_ports("LOGIN_PORTS=\"" + ports + ",1000\"\n");
+  EXPECT_FALSE(many.ok());
+  EXPECT_NE(printed(many).find("more than 64"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace portsentry
