@@ -5,6 +5,7 @@
 // the register is then anybody's, and the kernel ignores it as well.
 #pragma once
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 
@@ -33,6 +34,15 @@ constexpr ArgumentCheck on_descriptor(std::uint32_t number) {
 // "has a bit that no number below `lowest` has".
 constexpr ArgumentCheck on_descriptor_from(std::uint32_t lowest) {
   return {.argument = 0, .mask = (std::uint64_t{1} << 21U) - lowest, .any_bit = true};
+}
+
+// openat(2): for reading, and nothing is created, cut or appended to by it. (O_TMPFILE without the bit
+// of O_DIRECTORY that it contains: directories may be read.)
+constexpr ArgumentCheck only_reading() {
+  return {
+      .argument = 2,
+      .mask = std::uint64_t{O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY)},
+      .value = std::uint64_t{O_RDONLY}};
 }
 
 // sendto(2) without a destination: only to where the socket is connected already.

@@ -66,6 +66,7 @@ void Enforcer::handle(const RestoreDone&) {
   phase_ = Phase::serving;
   if (std::exchange(served_, true)) return;
   start_sensor();
+  start_scout();
   if (resolver_wanted_) start_resolver();
 }
 
@@ -111,6 +112,11 @@ void Enforcer::on_launcher() {
     auto received = parts_.launcher.receive();
     if (received.got == Channel::Got::nothing) return;
     if (received.got == Channel::Got::closed) return parts_.loop.stop(kExitOk);
+    if (received.got == Channel::Got::message &&
+        received.bytes.size() == sizeof(LauncherNetworks)) {
+      networks_told(received.bytes);
+      continue;
+    }
     LauncherEvent event{};
     if (received.got != Channel::Got::message || received.bytes.size() != sizeof(event)) {
       fatal("the launcher sent a malformed event: stopping");
@@ -163,6 +169,14 @@ void Enforcer::on_launcher() {
       case LauncherEventKind::login_ports:
         login_ports_told(event);
         continue;
+      case LauncherEventKind::scout_started:
+        scout_started(received.fd.get());
+        continue;
+      case LauncherEventKind::scout_ended:
+        scout_ended();
+        continue;
+      case LauncherEventKind::networks:  // has another size
+        break;
     }
     fatal("the launcher sent an unknown event: stopping");
   }

@@ -130,6 +130,11 @@ class Enforcer {
   void start_resolver();
   void resolver_ended();
 
+  void start_scout();
+  void scout_started(int channel);
+  void scout_ended();
+  void networks_told(Bytes bytes);
+
   // What holds, counted.
   void begin_audit();
   void watch_audit();
@@ -206,6 +211,10 @@ class Enforcer {
   bool resolver_runs_ = false;
   bool resolver_due_ = false;
   Clock::time_point resolver_since_{};
+
+  Backoff scout_backoff_;
+  Clock::time_point scout_since_{};
+  std::vector<Prefix> networks_;  // PROTECT_NETWORKS
 
   BanScope scope_ = BanScope::inbound;
   BanScope loaded_scope_ = BanScope::inbound;  // of the rules that the kernel has

@@ -49,7 +49,7 @@ void Enforcer::place(std::uint64_t id, const Source& source, std::chrono::second
   const bool can =
       backend_ == Backend::command || (backend_ == Backend::nftables && parts_.firewall != nullptr);
   if (!can) return tell(Outcome{id, Verdict::no_firewall, 0});
-  const Verdict verdict = judge(source, duration, parts_.view());
+  const Verdict verdict = judge(source, duration, parts_.view(), networks_);
   if (verdict != Verdict::ok) return tell(Outcome{id, verdict, 0});
   if (backend_ == Backend::command) return run_route(id, command, source, cause);
   const auto done =

@@ -19,7 +19,7 @@ constexpr std::size_t kRunsAtATime = 100;
 // budgets here and in the launcher allow. Which command, and every word of it, is root's.
 void Enforcer::handle(const RunCommand& wanted) {
   const auto judged = [&](LauncherCommand command) {
-    const Verdict verdict = judge(wanted.source, std::chrono::seconds(1), parts_.view());
+    const Verdict verdict = judge(wanted.source, std::chrono::seconds(1), parts_.view(), networks_);
     if (verdict != Verdict::ok) return tell(Outcome{wanted.id, verdict, 0});
     run(wanted.id, command, wanted.source, wanted.cause);
   };

@@ -214,7 +214,7 @@ class Reader {
     if (!account)
       return problem(ReloadProblem::account,
                      {"RESOLVE_HOST: " + account.error().what, account.error().code});
-    for (const RoleId id : {RoleId::monitor, RoleId::sensor}) {
+    for (const RoleId id : {RoleId::monitor, RoleId::sensor, RoleId::scout}) {
       const auto other = account_of(role(id));
       if (other && other->uid == account->uid)
         return problem(

@@ -41,18 +41,30 @@ bool is_shared(const Source& source) {
 //   off the neighbours.
 // - Next hops: everything beyond a gateway is still reachable while the gateway's own packets are
 //   dropped, but path MTU and unreachable errors from it, its DHCP, DNS and VPN service are not.
+// - Containers and virtual machines of this host: theirs are services of this host, and what they
+//   cannot reach any more is mostly found out by somebody's customers. The networks behind bridges that
+//   end on this host are in the view (LocalView::container_inside).
+// - PROTECT_NETWORKS: the owner's word. A source that contains a part of one is as good as inside.
+// - Resolvers, DHCP servers and who has logged in are the monitor's to spare: root reads no file that
+//   strangers write to.
 // - What is left: some other host, at kBansPerSecond. That is the damage which
 //   the README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
 //   administrator's login from them. Replies to connections of ours still pass (ruleset.nft).
 // - Unban and Restore gain nothing further: Unban leads back to a host without us, each Restore is
 //   judged here as well.
-Verdict judge(const Source& source, std::chrono::seconds duration, const LocalView* view) {
+Verdict judge(const Source& source, std::chrono::seconds duration, const LocalView* view,
+              std::span<const Prefix> networks) {
   if (duration < std::chrono::seconds(0) || duration > kMaxBan) return Verdict::bad_duration;
   if (!source.prefix().address().is_routable_unicast()) return Verdict::not_unicast;
   if (is_shared(source)) return Verdict::shared_prefix;
   if (view == nullptr) return Verdict::view_unknown;
   if (view->own_inside(source.prefix())) return Verdict::own_address;
   if (view->next_hop_inside(source.prefix())) return Verdict::next_hop;
+  const auto holds_some = [&](const Prefix& network) {
+    return network.contains(source.prefix()) || source.prefix().contains(network);
+  };
+  if (std::any_of(networks.begin(), networks.end(), holds_some)) return Verdict::protected_network;
+  if (view->container_inside(source.prefix())) return Verdict::container_network;
   return Verdict::ok;
 }
 

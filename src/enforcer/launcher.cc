@@ -126,6 +126,10 @@ Result<void> Launcher::start() {
   if (!channel_a) return channel_a.error();
   const Generation& g = reload_.current();
 
+  // What the other half finds when it opens its eyes: before there is anybody who could ask for a ban.
+  link_.emplace(std::move(link->first));
+  tell_scope(g);
+  tell_networks(g);
   const auto enforcer =
       spawn({.role = role(RoleId::enforcer),
              .account = {},
@@ -135,8 +139,6 @@ Result<void> Launcher::start() {
              .descriptors = {{channel_a->first.get(), 3}, {link->second.get(), 4}}});
   if (!enforcer) return enforcer.error();
   children_[RoleId::enforcer] = *enforcer;
-  link_.emplace(std::move(link->first));
-  tell_scope(g);  // before there is anybody who could ask for a ban
 
   std::vector<std::string> arguments{prepared_.source.path, g.config.ignore_file};
   for (const ConfigOverride& setting : prepared_.source.overrides)
@@ -219,6 +221,8 @@ void Launcher::child_ended(RoleId id, int status) {
       return tell(ended(LauncherEventKind::sensor_ended, status));
     case RoleId::resolver:
       return tell(ended(LauncherEventKind::resolver_ended, status));
+    case RoleId::scout:
+      return tell(ended(LauncherEventKind::scout_ended, status));
     case RoleId::nft:  // on this the enforcer acts
       return tell(ended(LauncherEventKind::ruleset_loaded, status));
     case RoleId::hosts_deny:  // Commands reaps it
@@ -287,6 +291,8 @@ void Launcher::obey(const LauncherRequest& request) {
       return spawn_resolver();
     case LauncherOp::request_reload:
       return reload_.request();
+    case LauncherOp::spawn_scout:
+      return spawn_scout();
   }
   broken("sent an unknown request");
 }

@@ -28,10 +28,12 @@ struct Prepared {
   ConfigSource source;
   Account monitor_account;
   Account sensor_account;
+  Account scout_account;
   UniqueFd enforcer_binary;
   UniqueFd monitor_binary;
   UniqueFd sensor_binary;
   UniqueFd resolver_binary;
+  UniqueFd scout_binary;
   UniqueFd editor_binary;  // of hosts.deny
   UniqueFd control;        // listening
   std::string control_path;
@@ -61,6 +63,8 @@ class Launcher {
   Result<pid_t> start_sensor(const Generation& g, LauncherEventKind started);
   void spawn_sensor();
   void spawn_resolver();
+  void spawn_scout();
+  void tell_networks(const Generation& g);
   void load_ruleset();
   void run_command(const LauncherRequest& request);
   void tell_commands();

@@ -71,6 +71,34 @@ LauncherRequest run_request(std::uint64_t id, LauncherCommand command, const Sou
   return request;
 }
 
+LauncherNetworks networks_event(const std::vector<Prefix>& networks) {
+  LauncherNetworks event{};
+  event.kind = LauncherEventKind::networks;
+  for (const Prefix& network : networks) {
+    if (event.count == event.networks.size()) break;
+    LauncherNetworks::Network& to = event.networks.at(event.count++);
+    const Bytes address = network.address().bytes();
+    std::copy(address.begin(), address.end(), to.address.begin());
+    to.length = static_cast<std::uint8_t>(network.length());
+    to.v4 = network.address().is_v4() ? 1 : 0;
+  }
+  return event;
+}
+
+std::optional<std::vector<Prefix>> networks_of(const LauncherNetworks& event) {
+  if (event.kind != LauncherEventKind::networks || event.count > event.networks.size())
+    return std::nullopt;
+  std::vector<Prefix> networks;
+  for (const auto& from : std::span(event.networks).first(event.count)) {
+    const std::size_t used = from.v4 != 0 ? 4 : 16;
+    const auto address = Address::from_bytes(Bytes(from.address).first(used));
+    const auto network = address ? Prefix::make(*address, from.length) : std::nullopt;
+    if (!network) return std::nullopt;
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
 std::string_view backend_word(Backend backend) {
   switch (backend) {
     case Backend::none:

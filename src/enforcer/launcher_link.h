@@ -11,7 +11,10 @@
 #include <optional>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
+#include "common/channel.h"
+#include "common/config_values.h"
 #include "common/messages.h"
 #include "common/net_types.h"
 #include "enforcer/commands.h"
@@ -29,6 +32,7 @@ enum class LauncherOp : std::uint32_t {
   reload_commit = 7,    // `generation` is in force; a successor takes over; by reload_committed
   reload_abandon = 8,   // or refused: forget `generation`, and end a successor
   spawn_resolver = 9,   // refused while one is running, or where the configuration wants none
+  spawn_scout = 10,     // refused while one is running
   request_reload = 11,  // what SIGHUP does
 };
 
@@ -74,10 +78,13 @@ enum class LauncherEventKind : std::uint32_t {
   successor_ended = 11,    // as sensor_ended; only before the commit
   resolver_started = 12,   // with one descriptor: the monitor's end of channel R
   resolver_ended = 13,
+  scout_started = 14,  // with one descriptor: the monitor's end of channel S
+  scout_ended = 15,
   // What a generation says about bans: one scope, then its ports. Of the first at birth, of another
   // before its reload_committed.
   scope = 16,        // which: a BanScope (config.h); there are no login ports any more
   login_ports = 17,  // which: the first of a range, and its last << 16
+  networks = 18,     // a LauncherNetworks: PROTECT_NETWORKS, at the same times
 };
 
 struct LauncherEvent {
@@ -89,6 +96,23 @@ struct LauncherEvent {
   std::uint32_t generation = 0;  // of a reload, or of a KILL_ROUTE
   std::uint32_t padding = 0;
 };
+
+// PROTECT_NETWORKS, the one event with a form of its own.
+struct LauncherNetworks {
+  struct Network {
+    std::array<std::byte, 16> address;    // IPv4 uses the first four, the rest is zero
+    std::uint8_t length;                  // host bits are zero
+    std::uint8_t v4;                      // 0 or 1
+    std::array<std::uint8_t, 6> padding;  // zero
+  };
+  LauncherEventKind kind;
+  std::uint32_t count;  // of `networks`, the rest is zero
+  std::array<Network, kMaxProtectNetworks> networks;
+};
+// Of at most kMaxProtectNetworks.
+[[nodiscard]] LauncherNetworks networks_event(const std::vector<Prefix>& networks);
+// Nothing for values that cannot be.
+[[nodiscard]] std::optional<std::vector<Prefix>> networks_of(const LauncherNetworks& event);
 
 // `cause`: nothing where no probe is at hand (Unban, Restore).
 [[nodiscard]] LauncherRequest run_request(std::uint64_t id, LauncherCommand command,
@@ -110,6 +134,10 @@ using Modes = std::function<std::optional<ModeWord>(Protocol)>;
 
 static_assert(std::is_trivially_copyable_v<LauncherRequest> && sizeof(LauncherRequest) == 48);
 static_assert(std::is_trivially_copyable_v<LauncherEvent> && sizeof(LauncherEvent) == 32);
+static_assert(std::is_trivially_copyable_v<LauncherNetworks> &&
+              std::has_unique_object_representations_v<LauncherNetworks> &&
+              sizeof(LauncherNetworks) <= kMaxMessage &&
+              sizeof(LauncherNetworks) != sizeof(LauncherEvent));
 static_assert(std::has_unique_object_representations_v<LauncherRequest> &&
               std::has_unique_object_representations_v<LauncherEvent>);
 

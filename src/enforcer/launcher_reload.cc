@@ -77,6 +77,7 @@ void Launcher::commit(std::uint32_t generation) {
   commands_.use(g.number, g.commands);
   if (!g.resolver) kill_child(RoleId::resolver, SIGKILL);
   tell_scope(g);
+  tell_networks(g);
   tell({.kind = LauncherEventKind::reload_committed,
         .code = g.resolver ? 1 : 0,
         .which = static_cast<std::uint32_t>(g.backend),

@@ -192,13 +192,18 @@ Ready prepare(const Options& options) {
   p.control_path = kControlSocket;
   p.monitor_account = require(account_of(role(RoleId::monitor)), kExitConfig);
   p.sensor_account = require(account_of(role(RoleId::sensor)), kExitConfig);
+  p.scout_account = require(account_of(role(RoleId::scout)), kExitConfig);
   if (p.monitor_account.uid == p.sensor_account.uid) {
     fatal("portsentry and portsentry-sensor must be two users", kExitConfig);
+  }
+  if (p.scout_account.uid == p.monitor_account.uid || p.scout_account.uid == p.sensor_account.uid) {
+    fatal("user portsentry-scout must not have another one's number", kExitConfig);
   }
   p.enforcer_binary = require(open_binary(role(RoleId::enforcer)), kExitRuntime);
   p.monitor_binary = require(open_binary(role(RoleId::monitor)), kExitRuntime);
   p.sensor_binary = require(open_binary(role(RoleId::sensor)), kExitRuntime);
   p.resolver_binary = require(open_binary(role(RoleId::resolver)), kExitRuntime);
+  p.scout_binary = require(open_binary(role(RoleId::scout)), kExitRuntime);
   p.editor_binary = require(open_binary(role(RoleId::hosts_deny)), kExitRuntime);
 
   ready.first = first_generation(p.source);

@@ -43,10 +43,12 @@ constexpr std::array kRoles{
          {},
          false},
     Role{RoleId::hosts_deny, "portsentryd: hosts.deny", "portsentryd", "root", {}, false},
+    Role{RoleId::scout, "portsentry-scout", "portsentry-scout", "portsentry-scout", {}, false},
 };
 static_assert(kRoles[static_cast<std::size_t>(RoleId::nft)].id == RoleId::nft &&
               kRoles[static_cast<std::size_t>(RoleId::resolver)].id == RoleId::resolver &&
               kRoles[static_cast<std::size_t>(RoleId::hosts_deny)].id == RoleId::hosts_deny &&
+              kRoles[static_cast<std::size_t>(RoleId::scout)].id == RoleId::scout &&
               kRoles[static_cast<std::size_t>(RoleId::sensor)].id == RoleId::sensor);
 
 // A fixed search list, not $PATH: which program root runs is not for the environment to say.

@@ -18,7 +18,7 @@
 
 namespace portsentry::enforcer {
 
-enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft, resolver, hosts_deny };
+enum class RoleId : std::uint8_t { enforcer, monitor, sensor, nft, resolver, hosts_deny, scout };
 
 struct Role {
   RoleId id;

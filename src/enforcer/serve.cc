@@ -102,6 +102,8 @@ int serve_enforcer(Backend backend, bool resolver) {
   loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
   loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
   loop.watch(routes.fd(), [&](short) { follow(); });
+  // Whom root's configuration spares is told before anybody can ask for a ban.
+  enforcer.on_launcher();
   return loop.run();
 }
 

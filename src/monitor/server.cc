@@ -127,9 +127,6 @@ int Server::serve() {
   });
   trim_now_and_then();
   monitor_.start(now());
-  // Until there is a scout: nothing found.
-  static_cast<void>(monitor_.on_scout(SnapshotBegin{}, now()));
-  static_cast<void>(monitor_.on_scout(SnapshotEnd{1}, now()));
   rearm();
   return loop_.run();
 }

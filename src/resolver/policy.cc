@@ -1,7 +1,6 @@
 #include "resolver/policy.h"
 
 #include <asm/ioctls.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -9,13 +8,6 @@
 
 namespace portsentry::resolver {
 namespace {
-
-// openat(2): for reading, and nothing is created, cut or appended to by it.
-constexpr ArgumentCheck only_reading() {
-  return {.argument = 2,
-          .mask = std::uint64_t{O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_TMPFILE},
-          .value = std::uint64_t{O_RDONLY}};
-}
 
 constexpr std::uint32_t kQuery = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
 constexpr std::uint32_t kStream = SOCK_STREAM | SOCK_CLOEXEC;

@@ -166,8 +166,13 @@ class EnforcerTest : public testing::Test {
     std::memcpy(&request, received.bytes.data(), sizeof(request));
     return request;
   }
+  // The scout's start comes with the first sensor's, and is told apart from the rest.
   std::optional<LauncherOp> asked() {
-    const auto request = requested();
+    auto request = requested();
+    while (request && request->op == LauncherOp::spawn_scout) {
+      scouts_ += 1;
+      request = requested();
+    }
     return request ? std::optional(request->op) : std::nullopt;
   }
   bool silent() { return monitor_->receive().got == Channel::Got::nothing; }
@@ -195,6 +200,7 @@ class EnforcerTest : public testing::Test {
   int sessions_error_ = 0;
   std::vector<Source> asked_sessions_of_;
   PortSet asked_ports_;
+  int scouts_ = 0;  // starts of one that were asked for
   LocalView empty_view_;
   const LocalView* view_ = &empty_view_;
   std::optional<Enforcer> enforcer_;

@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+
+#include <cstring>
+#include <vector>
 
 #include "tests/common/netlink_builder.h"
 
@@ -49,7 +53,7 @@ LocalView host() {
 
 Verdict judge_here(std::string_view text, seconds duration = kHalfHour) {
   const LocalView view = host();
-  return judge(source(text), duration, &view);
+  return judge(source(text), duration, &view, {});
 }
 
 TEST(Guard, AStrangerMayBeBanned) {
@@ -68,7 +72,7 @@ TEST(Guard, WhatNeverCrossesANetworkIsNeverBanned) {
 }
 
 TEST(Guard, WhatNeverCrossesANetworkIsRefusedEvenWithoutAView) {
-  EXPECT_EQ(judge(source("127.0.0.1"), kHalfHour, nullptr), Verdict::not_unicast);
+  EXPECT_EQ(judge(source("127.0.0.1"), kHalfHour, nullptr, {}), Verdict::not_unicast);
 }
 
 TEST(Guard, OwnAddressesAndPrefixesAroundThemAreRefused) {
@@ -107,7 +111,49 @@ TEST(Guard, DurationsOutsideTheBoundsAreRefused) {
 }
 
 TEST(Guard, WithoutAViewNobodyIsBanned) {
-  EXPECT_EQ(judge(source("203.0.113.9"), kHalfHour, nullptr), Verdict::view_unknown);
+  EXPECT_EQ(judge(source("203.0.113.9"), kHalfHour, nullptr, {}), Verdict::view_unknown);
+}
+
+TEST(Guard, WhatTheOwnerProtectsIsRefusedAndSoIsWhatHoldsAPartOfIt) {
+  const LocalView view = host();
+  const std::vector<Prefix> networks{*Prefix::parse("203.0.113.0/24"),
+                                     *Prefix::parse("2001:db8:9::7/128")};
+  const auto judged = [&](std::string_view text) {
+    return judge(source(text), kHalfHour, &view, networks);
+  };
+  EXPECT_EQ(judged("203.0.113.9"), Verdict::protected_network);
+  EXPECT_EQ(judged("2001:db8:9::/64"), Verdict::protected_network);
+  EXPECT_EQ(judged("2001:db8:9::7"), Verdict::protected_network);
+  EXPECT_EQ(judged("2001:db8:9::8"), Verdict::ok);
+  EXPECT_EQ(judged("203.0.114.9"), Verdict::ok);
+}
+
+TEST(Guard, AContainerOfThisHostIsRefused) {
+  LocalView view = host();
+  ifinfomsg link{};
+  link.ifi_index = 7;
+  link.ifi_flags = 1;  // up
+  const char kind[] = "bridge";
+  const nlattr inner{sizeof(nlattr) + sizeof kind, IFLA_INFO_KIND};
+  std::vector<std::byte> info(sizeof inner + sizeof kind);
+  std::memcpy(info.data(), &inner, sizeof inner);
+  std::memcpy(info.data() + sizeof inner, kind, sizeof kind);
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = 16;
+  header.ifa_index = 7;
+  const Address own = *Address::parse("172.17.0.1");
+  view.apply(NetlinkBuilder()
+                 .message(RTM_NEWLINK)
+                 .fixed(link)
+                 .attribute(IFLA_IFNAME, "docker0")
+                 .attribute(IFLA_LINKINFO, info)
+                 .message(RTM_NEWADDR)
+                 .fixed(header)
+                 .attribute(IFA_ADDRESS, own.bytes())
+                 .build());
+  EXPECT_EQ(judge(source("172.17.3.4"), kHalfHour, &view, {}), Verdict::container_network);
+  EXPECT_EQ(judge(source("172.18.3.4"), kHalfHour, &view, {}), Verdict::ok);
 }
 
 }  // namespace

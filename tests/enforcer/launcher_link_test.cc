@@ -72,5 +72,20 @@ TEST(LauncherLink, ABackendHasOneWord) {
   EXPECT_FALSE(backend_of_word("iptables"));
 }
 
+TEST(LauncherLink, NetworksArriveAsTheyWereSentAndNoOthers) {
+  std::vector<Prefix> networks{*Prefix::parse("0.0.0.0/0"), *Prefix::parse("192.0.2.0/24"),
+                               *Prefix::parse("2001:db8::/32"), *Prefix::parse("::/0")};
+  EXPECT_EQ(networks_of(networks_event(networks)), networks);
+  EXPECT_EQ(networks_of(networks_event({})), std::vector<Prefix>{});
+  networks.assign(kMaxProtectNetworks, *Prefix::parse("192.0.2.0/24"));
+  EXPECT_EQ(networks_of(networks_event(networks)), networks);
+  LauncherNetworks bad = networks_event(networks);
+  bad.count += 1;
+  EXPECT_FALSE(networks_of(bad));
+  bad = networks_event(networks);
+  bad.networks[0].length = 33;
+  EXPECT_FALSE(networks_of(bad));
+}
+
 }  // namespace
 }  // namespace portsentry::enforcer

@@ -157,7 +157,7 @@ TEST_F(Roles, TheSensorIsBornAsItsUserWithExactlyItsTwoCapabilities) {
 }
 
 TEST_F(Roles, MonitorAndResolverAreBornWithoutAnyCapability) {
-  for (const RoleId id : {RoleId::monitor, RoleId::resolver}) {
+  for (const RoleId id : {RoleId::monitor, RoleId::resolver, RoleId::scout}) {
     const Born child(plan(id, kNobody));
     ASSERT_TRUE(child.lives()) << role(id).title;
     for (const char* set : {"CapPrm", "CapEff", "CapAmb", "CapInh", "CapBnd"})
@@ -270,8 +270,8 @@ TEST_F(Roles, AMissingUserIsNamedWithTheCommandThatMakesIt) {
 TEST_F(Roles, TheLauncherKeepsWhateverItHandsOut) {
   const auto kept = launcher_capabilities();
   const std::set<int> own(kept.begin(), kept.end());
-  for (const RoleId id :
-       {RoleId::enforcer, RoleId::monitor, RoleId::sensor, RoleId::nft, RoleId::resolver}) {
+  for (const RoleId id : {RoleId::enforcer, RoleId::monitor, RoleId::sensor, RoleId::nft,
+                          RoleId::resolver, RoleId::scout}) {
     for (const int capability : role(id).capabilities)
       EXPECT_TRUE(own.contains(capability)) << role(id).title << " " << capability;
   }

@@ -40,10 +40,11 @@ CONF = pathlib.Path("/etc/portsentry/portsentry.conf")
 IGNORE = pathlib.Path("/etc/portsentry/portsentry.ignore")
 STATE = pathlib.Path("/var/lib/portsentry")
 CONTROL = pathlib.Path("/run/portsentry/control.sock")
-BINARIES = ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentryctl")
+BINARIES = ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentry-scout",
+            "portsentryctl")
 # Never the machine's own: the daemon or a test writes them.
 OWN_ETC = ("passwd", "group", "portsentry", "hosts.allow", "hosts.deny")
-USERS = {"portsentry": 64801, "portsentry-sensor": 64802, "portsentry-resolver": 64803}
+USERS = {"portsentry": 64801, "portsentry-sensor": 64802, "portsentry-resolver": 64803, "portsentry-scout": 64804}
 
 # A sanitizer build is slower; promises about time are stretched for it and for it alone.
 PATIENCE = float(os.environ.get("PORTSENTRY_PATIENCE", "1"))
@@ -438,7 +439,7 @@ class Daemon:
         return found
 
     def roles(self):
-        """launcher, enforcer, monitor, sensor, and resolver if there is one -> pid; waits for one of each."""
+        """launcher, enforcer, monitor, sensor, scout, and resolver if there is one -> pid; waits for one of each."""
         roles = {}
 
         def complete():
@@ -450,9 +451,9 @@ class Daemon:
                     if role in roles:
                         return False
                     roles[role] = pid
-            return {"launcher", "enforcer", "monitor", "sensor"} <= roles.keys()
+            return {"launcher", "enforcer", "monitor", "sensor", "scout"} <= roles.keys()
 
-        await_true(complete, "one launcher, enforcer, monitor and sensor")
+        await_true(complete, "one launcher, enforcer, monitor, sensor and scout")
         return roles
 
     def await_exit(self, timeout=DEADLINE):

@@ -117,7 +117,7 @@ def main():
         return 77
     build = pathlib.Path(arguments.build).resolve()
     missing = [name for name in ("portsentryd", "portsentry-monitor", "portsentry-sensor", "portsentry-resolver",
-                                 "portsentryctl") if not (build / name).is_file()]
+                                 "portsentry-scout", "portsentryctl") if not (build / name).is_file()]
     if missing or not tests:
         print(f"nothing to run: {', '.join(missing) + ' missing in ' + str(build) if missing else 'no such test'}",
               file=sys.stderr)

@@ -219,7 +219,7 @@ class RefusedStart(LabTest):
         self.refused(USAGE, r"unknown argument .--frobnicate.", arguments=("--frobnicate",), lines=2)  # and the usage
 
     def test_helper_started_by_hand_says_who_starts_it(self):
-        for name in ("portsentry-monitor", "portsentry-sensor", "portsentry-resolver"):
+        for name in ("portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentry-scout"):
             done = self.guard.run([BIN / name], check=False)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("portsentryd", done.stdout)

@@ -8,7 +8,7 @@ import sys
 from lab import BIN, CONF, IGNORE, LAB_DIR, TREE, Daemon, LabTest, mount_private
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
-HELPERS = ("portsentry-monitor", "portsentry-sensor", "portsentry-resolver")
+HELPERS = ("portsentry-monitor", "portsentry-sensor", "portsentry-resolver", "portsentry-scout")
 
 
 class Installed(LabTest):

@@ -162,8 +162,8 @@ class Packaged(ServiceTest):
         self.assertIn("10.77.0.40", file_text(f"{log}.1"))
 
     def test_users_are_made_by_sysusers(self):
-        for user in ("portsentry", "portsentry-sensor", "portsentry-resolver"):
+        for user in ("portsentry", "portsentry-sensor", "portsentry-resolver", "portsentry-scout"):
             self.sh(f"id {user} && userdel {user}")
         self.sh("systemd-sysusers /usr/lib/sysusers.d/portsentry.conf", check=True)
-        for user in ("portsentry", "portsentry-sensor", "portsentry-resolver"):
+        for user in ("portsentry", "portsentry-sensor", "portsentry-resolver", "portsentry-scout"):
             self.assertRegex(self.sh(f"getent passwd {user}", check=True).stdout, r":(/|/nonexistent):\S*nologin$")

@@ -21,8 +21,11 @@ struct ForbiddenCall {
   std::array<long, 6> arguments{};
   // The same call stands in some table, with a condition that these arguments break.
   bool allowed_with_other_arguments = false;
-  // The process whose job it is, and which may.
+  // The processes whose job it is, and which may.
   std::string_view except = {};
+  [[nodiscard]] constexpr bool is_for(std::string_view process) const {
+    return !except.empty() && except.find(process) != std::string_view::npos;
+  }
 };
 
 inline constexpr long kNowhere = -1;  // a descriptor that is none
@@ -65,7 +68,7 @@ inline constexpr auto kForbidden = std::to_array<ForbiddenCall>({
 #ifdef SYS_open
     {"open", SYS_open},
 #endif
-    {"openat", SYS_openat, {AT_FDCWD}, true, "resolver"},
+    {"openat", SYS_openat, {AT_FDCWD}, true, "resolver, scout"},
     {"openat to write", SYS_openat, {AT_FDCWD, 0, O_WRONLY}, true},
     {"openat to create", SYS_openat, {AT_FDCWD, 0, O_RDONLY | O_CREAT}, true},
     {"openat2", SYS_openat2, {kNowhere}},
@@ -83,7 +86,7 @@ inline constexpr auto kForbidden = std::to_array<ForbiddenCall>({
     {"mount", SYS_mount},
     {"umount2", SYS_umount2},
     {"readlinkat", SYS_readlinkat, {kNowhere}},
-    {"getdents64", SYS_getdents64, {kNowhere}},
+    {"getdents64", SYS_getdents64, {kNowhere}, false, "scout"},
     {"pwrite64", SYS_pwrite64, {kNowhere}, true},
     {"pwritev", SYS_pwritev, {kNowhere}},
     {"writev", SYS_writev, {kNowhere}, false, "resolver"},

@@ -8,18 +8,20 @@
 #include "enforcer/policy.h"
 #include "monitor/policy.h"
 #include "resolver/policy.h"
+#include "scout/policy.h"
 #include "sensor/policy.h"
 
 namespace portsentry::sandbox {
 
-inline std::array<const SyscallPolicy*, 5> all_policies() {
-  return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy, &resolver::kPolicy,
-          &enforcer::kHostsDenyPolicy};
+inline std::array<const SyscallPolicy*, 6> all_policies() {
+  return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy,
+          &resolver::kPolicy, &scout::kPolicy,   &enforcer::kHostsDenyPolicy};
 }
 
 // Those that wait and look at the clock. The hosts.deny editor does its one thing and ends.
-inline std::array<const SyscallPolicy*, 4> serving_policies() {
-  return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy, &resolver::kPolicy};
+inline std::array<const SyscallPolicy*, 5> serving_policies() {
+  return {&enforcer::kPolicy, &monitor::kPolicy, &sensor::kPolicy, &resolver::kPolicy,
+          &scout::kPolicy};
 }
 
 // Some row of the process's own table lets this call through, with these or those arguments; then

@@ -96,7 +96,7 @@ TEST(PolicyTable, NoForbiddenCallIsInAnyTable) {
     for (const auto& row : rows_of(*policy)) {
       for (const auto& call : kForbidden) {
         EXPECT_FALSE(row.number == call.number && !call.allowed_with_other_arguments &&
-                     call.except != policy->process)
+                     !call.is_for(policy->process))
             << policy->process << " may call " << row.name;
       }
     }
@@ -134,6 +134,7 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
   EXPECT_EQ(sending(monitor::kPolicy),
             (std::set<std::string>{"sendto any peer", "sendto 9", "sendto 12"}));
   EXPECT_EQ(sending(resolver::kPolicy), (std::set<std::string>{"sendto any peer"}));
+  EXPECT_EQ(sending(scout::kPolicy), (std::set<std::string>{"sendto 3 peer"}));
   EXPECT_EQ(sending(enforcer::kPolicy),
             (std::set<std::string>{"sendto 3 peer", "sendmsg 3", "sendto 4 peer", "sendto 5",
                                    "sendto 7", "sendto 8", "sendto 9"}));

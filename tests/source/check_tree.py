@@ -9,7 +9,7 @@ import re
 import sys
 
 # Each side of the boundary may include itself and common/; common/ knows nobody.
-SIDES = ("enforcer", "monitor", "sensor", "resolver", "ctl")
+SIDES = ("enforcer", "monitor", "sensor", "resolver", "scout", "ctl")
 
 # Files without a test of their own name: programs that read aloud, and tables and glue that the tests of
 # whole processes hold (tests/sandbox, tests/integration).
@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
     "enforcer/launcher_reload.cc": "integration/test_captured.py",
+    "enforcer/launcher_scout.cc": "integration/test_protected.py",
     "enforcer/prepare.cc": "integration/test_errors.py",
     "enforcer/serve.cc": "integration/test_processes.py",
     # The parts of one store: its tests go through the whole of it.
@@ -33,6 +34,7 @@ TESTED_ELSEWHERE = {
     "monitor/store_read.cc": "monitor/store_test.cc",
     "monitor/store_schema.cc": "monitor/store_open_test.cc",
     "resolver/lookup.cc": "integration/test_resolver.py",  # needs a name server
+    "scout/serve.cc": "integration/test_protected.py",
     "sensor/serve.cc": "integration/test_processes.py",
 }
 
