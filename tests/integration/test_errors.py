@@ -215,6 +215,16 @@ class RefusedStart(LabTest):
     def test_user_of_the_sensor_missing(self):
         self.user_missing("portsentry-sensor")
 
+    def test_user_of_the_scout_missing(self):
+        self.user_missing("portsentry-scout")
+
+    def test_scout_that_is_another_process_of_ours_by_its_user(self):
+        passwd = pathlib.Path("/etc/passwd")
+        before = passwd.read_text()
+        for other in ("portsentry", "portsentry-sensor"):
+            passwd.write_text(before.replace(f":{USERS['portsentry-scout']}:", f":{USERS[other]}:", 1))
+            self.refused(CONFIGURATION, "user portsentry-scout must not have another one's number")
+
     def test_unknown_option(self):
         self.refused(USAGE, r"unknown argument .--frobnicate.", arguments=("--frobnicate",), lines=2)  # and the usage
 

@@ -19,6 +19,7 @@ DHCLIENT = pathlib.Path("/var/lib/dhcp")
 PORT = 23
 LIFTED = r"ban of {} lifted: it is protected now"
 SECONDS = 8 * PATIENCE
+PROTECTED_NETWORK, CONTAINER_NETWORK = 17, 18  # verdicts of proto/enforcer.proto
 
 
 def utmp_record(address, kind=7, host=b""):
@@ -194,6 +195,21 @@ class Protected(LabTest):
         self.guard.ip(f"route del 10.99.0.0/24 via {self.scanner.v4}")
         self.assert_banned(daemon)
 
+    def test_own_new_address_is_spared_when_somebody_forges_it(self):
+        daemon = self.start()
+        stranger = "10.77.0.99"
+
+        def probe(port=PORT):
+            self.send(self.syn(port, source=stranger))
+
+        self.guard.ip(f"addr add {stranger}/24 dev eth0")
+        for _ in range(3):
+            probe()
+            time.sleep(0.9)
+        self.assertEqual(self.lab.banned(), set())
+        self.guard.ip(f"addr del {stranger}/24 dev eth0")
+        self.assert_banned(daemon, stranger, probe)
+
     def test_container_behind_a_bridge_is_spared(self):
         container = Host("box", 9)
         self.guard.ip("link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up",
@@ -222,6 +238,22 @@ class Protected(LabTest):
         os.kill(daemon.pid, signal.SIGHUP)
         daemon.await_line(r"configuration read again", since=since)
         self.assert_banned(daemon)
+
+
+class GuardOfRoot(test_captured.AsMonitor):
+    """The monitor in somebody's hands: what root's configuration and root's own view spare is spared."""
+
+    CONFIGURATION = {"PROTECT_NETWORKS": "10.77.0.0/28 fd88::7"}
+
+    def test_networks_of_the_owner_and_of_containers_are_refused(self):
+        self.begin_serving()
+        self.guard.ip("link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0", "link set docker0 up")
+        for number, (text, verdict) in enumerate((
+                ("10.77.0.2/32", PROTECTED_NETWORK), ("fd88::7/128", PROTECTED_NETWORK), ("fd88::/64", PROTECTED_NETWORK),
+                ("172.17.3.4/32", CONTAINER_NETWORK), ("172.18.3.4/32", test_captured.OK),
+                ("10.77.0.16/32", test_captured.OK)), 1):
+            self.assertEqual(self.verdict_of(test_captured.ban(number, text)), verdict, text)
+        self.assertEqual(self.lab.banned(), {"172.18.3.4", "10.77.0.16"})
 
 
 class CapturedScout(test_captured.Captured):

@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -43,7 +44,7 @@ TEST(ScoutPolicy, HasNoSocketAndHearsNobody) {
   for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_PACKET, AF_NETLINK})
     EXPECT_DIES_BY_FILTER(scout::kPolicy, socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   EXPECT_DIES_BY_FILTER(scout::kPolicy, recv(3, nullptr, 0, 0));
-  EXPECT_DIES_BY_FILTER(scout::kPolicy, read(0, nullptr, 0));
+  EXPECT_DIES_BY_FILTER(scout::kPolicy, syscall(SYS_read, 0, nullptr, 0));
   EXPECT_DIES_BY_FILTER(scout::kPolicy, inotify_add_watch(5, "/", IN_CREATE));
 }
 
