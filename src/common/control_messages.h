@@ -26,7 +26,7 @@
 namespace portsentry {
 
 inline constexpr std::time_t kMaxMoment = 253'402'300'799;  // the end of the year 9999
-inline constexpr std::size_t kMaxUserText = 128;                // bytes of a text that a user gave
+inline constexpr std::size_t kMaxUserText = 128;            // bytes of a text that a user gave
 inline constexpr std::size_t kMaxText = 255;                // bytes of any other text
 inline constexpr std::size_t kMaxWord = 40;
 inline constexpr std::size_t kMaxEntries = 64;  // of one page, and of what has no pages
@@ -379,11 +379,12 @@ struct TopReply {
 
 // Something that happened.
 struct EventShown {
-  std::uint64_t id = 0;  // grows; 0: it was not recorded
+  std::uint64_t id = 0;  // grows; 0: it is not recorded, or not yet
   std::time_t at = 0;
-  std::string kind;                              // word: "banned", "would_ban", "expired", ...
-  std::optional<Prefix> subject = std::nullopt;  // whom it concerns
-  std::string text = {};                         // text
+  std::string kind;                                 // word: "banned", "would-ban", "expired", ...
+  std::optional<Prefix> subject = std::nullopt;     // whom it concerns
+  std::string text = {};                            // text
+  std::optional<std::time_t> until = std::nullopt;  // of the ban that it is about
 };
 struct Watching {};
 struct Watched {

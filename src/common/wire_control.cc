@@ -506,6 +506,7 @@ void put(const EventShown& from, pb::EventShown* to) {
   to->set_kind(from.kind);
   if (from.subject) put(*from.subject, to->mutable_subject());
   to->set_text(from.text);
+  if (from.until) to->set_until(put(*from.until));
 }
 EventShown read(Gate& gate, const pb::EventShown& from) {
   EventShown shown{.id = from.id(),
@@ -513,6 +514,7 @@ EventShown read(Gate& gate, const pb::EventShown& from) {
                    .kind = gate.word(from.kind()),
                    .text = gate.text(from.text())};
   if (from.has_subject()) shown.subject = gate.prefix(from.subject());
+  if (from.has_until()) shown.until = gate.moment(from.until());
   return shown;
 }
 

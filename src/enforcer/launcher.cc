@@ -60,6 +60,11 @@ UniqueFd open_signals() {
   return fd;
 }
 
+// As the monitor takes it.
+std::string group_text(const std::optional<unsigned>& group) {
+  return group ? std::to_string(*group) : "-";
+}
+
 }  // namespace
 
 Launcher::Launcher(Prepared prepared, Generation first, Background& background)
@@ -140,7 +145,9 @@ Result<void> Launcher::start() {
   if (!enforcer) return enforcer.error();
   children_[RoleId::enforcer] = *enforcer;
 
-  std::vector<std::string> arguments{prepared_.source.path, g.config.ignore_file};
+  std::vector<std::string> arguments{prepared_.source.path, g.config.ignore_file,
+                                     group_text(prepared_.control_groups.view),
+                                     group_text(prepared_.control_groups.admin)};
   for (const ConfigOverride& setting : prepared_.source.overrides)
     arguments.push_back(setting.text());
   const auto monitor = spawn({.role = role(RoleId::monitor),

@@ -37,6 +37,7 @@ struct Prepared {
   UniqueFd editor_binary;  // of hosts.deny
   UniqueFd control;        // listening
   std::string control_path;
+  ControlGroups control_groups;
 };
 
 class Launcher {

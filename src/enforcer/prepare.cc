@@ -209,7 +209,8 @@ Ready prepare(const Options& options) {
   ready.first = first_generation(p.source);
   require(make_directory(kMonitorDirectory, 0700, p.monitor_account.uid, p.monitor_account.gid),
           kExitRuntime);
-  p.control = require(make_control_socket(kControlSocket), kExitRuntime);
+  p.control_groups = control_groups();
+  p.control = require(make_control_socket(kControlSocket, p.control_groups.any()), kExitRuntime);
   keep_launcher_capabilities();
   return ready;
 }

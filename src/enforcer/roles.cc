@@ -1,6 +1,7 @@
 #include "enforcer/roles.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sys/resource.h>
@@ -161,6 +162,15 @@ Result<Account> account_of(const Role& role) {
   if (entry->pw_uid == 0 || entry->pw_gid == 0)
     return Error{"user " + name + " must not be root, nor in group root"};
   return Account{entry->pw_uid, entry->pw_gid};
+}
+
+ControlGroups control_groups() {
+  const auto number = [](const char* name) -> std::optional<unsigned> {
+    const group* entry = getgrnam(name);  // NOLINT(concurrency-mt-unsafe): one thread
+    if (entry == nullptr || entry->gr_gid == 0) return std::nullopt;
+    return entry->gr_gid;
+  };
+  return {.view = number("portsentry-view"), .admin = number("portsentry-admin")};
 }
 
 Result<UniqueFd> open_binary(const Role& role) {

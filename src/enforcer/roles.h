@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,15 @@ struct Account {
 };
 // The accounts of all roles must exist before anything is touched. Error names the missing one.
 Result<Account> account_of(const Role& role);
+
+// The groups whose members may use the control socket: to look, and to change something. Nothing:
+// there is no such group on this machine, or it is root's.
+struct ControlGroups {
+  std::optional<unsigned> view;   // portsentry-view
+  std::optional<unsigned> admin;  // portsentry-admin
+  [[nodiscard]] bool any() const { return view || admin; }
+};
+ControlGroups control_groups();
 
 // Opened once at start and executed by descriptor: a sensor that is started again after an upgrade
 // is still the build that this monitor understands.

@@ -164,7 +164,7 @@ Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid
   return {};
 }
 
-Result<UniqueFd> make_control_socket(const std::string& path) {
+Result<UniqueFd> make_control_socket(const std::string& path, bool for_groups) {
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return Error::from_errno("socket(AF_UNIX)", errno);
   sockaddr_un address{};
@@ -175,13 +175,13 @@ Result<UniqueFd> make_control_socket(const std::string& path) {
   // The instance lock is ours: whatever lies here was left by a dead instance.
   if (unlink(path.c_str()) != 0 && errno != ENOENT)
     return Error::from_errno("unlink " + path, errno);
-  const mode_t old = umask(0177);
+  const mode_t old = umask(for_groups ? 0111 : 0177);
   const int bound =
       bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));  // NOLINT
   const int why = errno;
   umask(old);
   if (bound != 0) return Error::from_errno("bind " + path, why);
-  if (listen(fd.get(), 16) != 0) return Error::from_errno("listen " + path, errno);
+  if (listen(fd.get(), 128) != 0) return Error::from_errno("listen " + path, errno);
   return fd;
 }
 

@@ -41,7 +41,9 @@ Result<UniqueFd> sealed_copy(const char* name, Bytes content);
 // else.
 Result<void> make_directory(const std::string& path, unsigned mode, unsigned uid, unsigned gid);
 
-// The listening control socket at `path` (mode 0600), replacing one that a dead instance left.
-Result<UniqueFd> make_control_socket(const std::string& path);
+// The listening control socket at `path`, replacing one that a dead instance left. For root alone
+// (mode 0600) or, `for_groups`, for anybody to connect to (0666): one mode cannot name two groups, so
+// it is the monitor that asks the kernel who connected, and closes strangers out.
+Result<UniqueFd> make_control_socket(const std::string& path, bool for_groups);
 
 }  // namespace portsentry::enforcer

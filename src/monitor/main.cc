@@ -1,8 +1,10 @@
 // portsentry-monitor: the brain, between the sensor that hears the network and the enforcer that
 // may touch the firewall. Started by portsentryd as user portsentry, without any capability.
 //
-//   portsentry-monitor CONF_PATH IGNORE_PATH [KEY=VALUE]...   serve; the paths are names for messages,
-//                                                             the settings those of the command line
+//   portsentry-monitor CONF_PATH IGNORE_PATH VIEW ADMIN [KEY=VALUE]...
+//                        serve; the paths are names for messages, VIEW and ADMIN the numbers of the
+//                        groups that may use the control socket ("-": there is none), the settings
+//                        those of the command line
 //   portsentry-monitor -t CONF_PATH IGNORE_PATH               judge the ignore list as it will be
 //
 // Descriptors at birth: 1 standard output, 2 diagnostics, 3 channel A, 4 configuration and 5 ignore
@@ -17,6 +19,7 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -137,7 +140,15 @@ std::optional<std::uint64_t> random_seed() {
   return seed;
 }
 
-int serve(const std::string& conf_path, const std::string& ignore_path,
+// As root found it out: this process has no business in /etc/group.
+std::optional<gid_t> group_of(std::string_view text) {
+  gid_t group = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), group);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && group != 0 ? std::optional(group) : std::nullopt;
+}
+
+int serve(const std::string& conf_path, const std::string& ignore_path, ControlGroups groups,
           std::vector<ConfigOverride> overrides) {
   if (!Channel::is_one(kChannelA)) {
     fatal("this program is started by portsentryd, not by hand", kExitUsage);
@@ -161,7 +172,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path,
   Server::Standing standing{
       // Users look for the daemon by this number, in pidof(8) and in their logs.
       .pid = ::getppid(),       .host = host_name(),       .foreground = has_output(),
-      .journal = is_journals(), .store = std::move(store),
+      .journal = is_journals(), .store = std::move(store), .control_groups = groups,
   };
 
   undumpable();
@@ -225,13 +236,16 @@ int main(int argc, char** argv) {
     return portsentry::monitor::check(arguments[2]);
   }
   std::vector<portsentry::ConfigOverride> overrides;
-  for (std::size_t i = 2; i < arguments.size(); ++i) {
+  for (std::size_t i = 4; i < arguments.size(); ++i) {
     auto setting = portsentry::ConfigOverride::parse(arguments[i]);
     if (setting) overrides.push_back(std::move(*setting));
   }
-  if (arguments.size() < 2 || overrides.size() != arguments.size() - 2) {
+  if (arguments.size() < 4 || overrides.size() != arguments.size() - 4) {
     portsentry::fatal("this program is started by portsentryd, not by hand",
                       portsentry::kExitUsage);
   }
-  return portsentry::monitor::serve(arguments[0], arguments[1], std::move(overrides));
+  return portsentry::monitor::serve(arguments[0], arguments[1],
+                                    {.view = portsentry::monitor::group_of(arguments[2]),
+                                     .change = portsentry::monitor::group_of(arguments[3])},
+                                    std::move(overrides));
 }

@@ -85,6 +85,7 @@ bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
 bool Monitor::on(const Outcome& outcome, Now now) {
   if (outcome.id >= Wrappers::kIds) return on_wrappers_outcome(outcome, now);
   if (runs_.contains(outcome.id)) return on_run_outcome(outcome, now);
+  if (outcome.id == firewall_test_) return on_test_outcome(outcome, now);
   return on_ban_outcome(outcome, now);
 }
 
@@ -152,6 +153,7 @@ void Monitor::tick(Now now) {
     sensor_broken("it closed its channel and did not end", now);
   }
   if (reload_ && reload_->deadline && *reload_->deadline <= now.steady) reload_overdue(now);
+  control_tick(now);
   if (before_until_ && *before_until_ <= now.steady) {
     before_.reset();
     before_until_.reset();
@@ -184,7 +186,8 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   for (const auto& due : {bans_due, reconcile_due(), by_hand_due(), lift_protected_at_,
                           wrappers_.next_due(), budget_.summary_due(), hooks_.summary_due(),
                           retry_send_, rewrite_blocked_, queue_.next_due(), sensor_must_end_by_,
-                          reload_due, before_until_, scout_due(), tell_again_, stop_due}) {
+                          reload_due, before_until_, scout_due(), tell_again_, stop_due,
+                          control_due()}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

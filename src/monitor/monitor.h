@@ -7,7 +7,7 @@
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
 // monitor_scout.cc (channel S: who is protected), monitor_control.cc (what portsentryctl asks),
-// monitor_status.cc.
+// monitor_self_test.cc, monitor_status.cc.
 #pragma once
 
 #include <array>
@@ -96,6 +96,13 @@ class Effects {
     std::uint64_t blocked_writes = 0;
     std::uint64_t state_writes = 0;
     std::uint64_t command_outputs = 0;  // there was nobody free to read them
+    // Of the control socket, see control.h.
+    std::uint64_t control_strangers = 0;
+    std::uint64_t control_no_seat = 0;
+    std::uint64_t control_malformed = 0;
+    std::uint64_t control_not_permitted = 0;
+    std::uint64_t control_silent = 0;
+    std::uint64_t events_missed = 0;
   };
   [[nodiscard]] virtual Losses losses() const = 0;
 };
@@ -207,10 +214,12 @@ class Monitor {
   void tick(Now now);
   [[nodiscard]] std::optional<Clock::time_point> wake_at() const;
 
-  // What a portsentryctl asks, whose user was found to be allowed to. `answer` is called once: at
-  // once, or when it is known how it ended.
+  static constexpr std::chrono::seconds kSelfTestPatience{5};
+
+  // What a portsentryctl of the user `who` asks, who may. `answer` is called once: at once, or when
+  // it is known how it ended.
   using Answer = std::function<void(ControlReply)>;
-  void on_control(const ControlRequest& request, Answer answer, Now now);
+  void on_control(const ControlRequest& request, std::uint32_t who, Answer answer, Now now);
 
   [[nodiscard]] StatusReply status() const;
   // Every counter, in a fixed order.
@@ -357,6 +366,17 @@ class Monitor {
 
   // Answers to portsentryctl: the value, or why there is none.
   [[nodiscard]] ControlReply tell_counters(const CountersAsk& ask) const;
+  [[nodiscard]] ControlReply tell_history(const HistoryAsk& ask);
+  [[nodiscard]] ControlReply tell_top(const TopAsk& ask);
+  // These are answered when it is known how it ended.
+  void ask_reload(Answer answer, Now now);
+  void reload_ended(const ControlReply& reply);
+  void ask_self_test(Answer answer, Now now);
+  bool on_test_outcome(const Outcome& outcome, Now now);
+  void sensor_test_over();
+  void self_test_over();
+  void control_tick(Now now);
+  [[nodiscard]] std::optional<Clock::time_point> control_due() const;
 
   // What the kernel holds, compared with what it should.
   void reconcile(Now now);
@@ -516,6 +536,23 @@ class Monitor {
   };
   Tally tally_;
   std::array<std::uint64_t, kReasons> decisions_{};
+
+  // Who waits for a reload to end, and until when.
+  std::vector<Answer> reload_waiters_;
+  std::optional<Clock::time_point> reload_answer_by_;
+
+  struct SelfTest {
+    Answer answer;
+    Clock::time_point began;
+    std::vector<HopShown> hops;
+    bool sensor_asked = false;    // and not answered
+    bool firewall_asked = false;  // and not answered
+  };
+  std::optional<SelfTest> self_test_;
+  std::uint64_t next_test_ = 1;
+  // What was sent and is not answered, though nobody may be waiting any more; 0: nothing.
+  std::uint64_t sensor_test_ = 0;
+  std::uint64_t firewall_test_ = 0;
 
   std::deque<MonitorToEnforcer> owed_;  // in order, before the bans' own queue
   std::optional<Clock::time_point> retry_send_;

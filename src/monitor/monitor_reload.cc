@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/text.h"
 #include "monitor/history.h"
 #include "monitor/log_words.h"
 #include "monitor/monitor.h"
@@ -95,9 +96,14 @@ void Monitor::refuse(const ReloadOffer& offer, const std::vector<Finding>& findi
   }
   effects_.drop_offer();
   tally_.reloads_refused += 1;
-  say(lines_.reload_refused(
-      std::to_string(errors) + (errors == 1 ? " mistake" : " mistakes") + ", told above",
-      generation_));
+  const std::string mistakes = std::to_string(errors) + (errors == 1 ? " mistake" : " mistakes");
+  say(lines_.reload_refused(mistakes + ", told above", generation_));
+  const auto first = std::ranges::find(findings, Severity::error, &Finding::severity);
+  reload_ended(Refused{RefusedCode::failed,
+                       plain_text(first == findings.end() ? mistakes
+                                  : errors == 1           ? first->print()
+                                                : mistakes + "; the first: " + first->print(),
+                                  kMaxText)});
   owe(ReloadRefuse{offer.generation}, now);
 }
 
@@ -129,6 +135,7 @@ bool Monitor::on(const ReloadFailed& failed, Now now) {
   }
   tally_.reloads_refused += 1;
   say(lines_.reload_refused(why, generation_));
+  reload_ended(Refused{RefusedCode::failed, plain_text(why, kMaxText)});
   return true;
 }
 
@@ -163,6 +170,7 @@ void Monitor::reload_over(std::string_view why, bool abandon, Now now) {
   effects_.drop_offer();
   tally_.reloads_refused += 1;
   say(lines_.reload_refused(why, generation_));
+  reload_ended(Refused{RefusedCode::failed, plain_text(why, kMaxText)});
   if (abandon) owed_.emplace_back(ReloadAbandon{generation});
   if (sensor_.phase == SensorPhase::handing_over || sensor_.phase == SensorPhase::silent) {
     // It was told to be silent, and is of no use any more.
@@ -199,6 +207,7 @@ void Monitor::commit(Now now) {
   lift_protected(now);
   bans_.commands_changed(now);
   effects_.blocked_rewrite(blocked_view(bans_));
+  reload_ended(ReloadDone{generation_});
   pump(now);
 }
 

@@ -99,6 +99,7 @@ void Monitor::sensor_gone() {
   sensor_must_end_by_.reset();
   to_tell_.clear();
   tell_again_.reset();
+  sensor_test_over();
 }
 
 bool Monitor::on_sensor(const SensorToMonitor& message, Now now, SensorRole role) {
@@ -220,10 +221,6 @@ bool Monitor::hear(const Evidence& evidence, SensorRole role, Now now) {
   relayed_ = evidence;
   relay(now);
   return true;
-}
-
-bool Monitor::hear(const SensorTested&, SensorRole, Now) {
-  return false;
 }
 
 bool Monitor::hear(const HandedOver&, SensorRole role, Now now) {

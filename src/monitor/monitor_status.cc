@@ -112,6 +112,12 @@ std::vector<NamedCount> Monitor::counters() const {
   add("history_write_errors", losses.history_writes);
   add("blocked_write_errors", losses.blocked_writes);
   add("state_write_errors", losses.state_writes);
+  add("control_strangers", losses.control_strangers);
+  add("control_no_seat", losses.control_no_seat);
+  add("control_malformed", losses.control_malformed);
+  add("control_not_permitted", losses.control_not_permitted);
+  add("control_silent", losses.control_silent);
+  add("watch_events_missed", losses.events_missed);
   for (std::size_t i = 0; i < kSensorCounters; ++i) {
     add("sensor_" + std::string(kSensorCounterNames.at(i)),
         sensor_before_.at(i) + sensor_.counts.at(i) + successor_.counts.at(i));

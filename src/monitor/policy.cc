@@ -50,6 +50,8 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(accept4), "accept4", "a portsentryctl connects", {on_descriptor(8)}},
     {SCMP_SYS(getsockopt), "getsockopt", "who connected",
      {argument_is(1, SOL_SOCKET), argument_is(2, SO_PEERCRED)}},
+    {SCMP_SYS(getsockopt), "getsockopt", "and of which groups",
+     {argument_is(1, SOL_SOCKET), argument_is(2, SO_PEERGROUPS)}},
 
     // Descriptors arrive with any number and are moved to the one that has their rows.
     {SCMP_SYS(dup3), "dup3", "channel B to its place", {kArrived, to_number(10)}},

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/wire.h"
+#include "monitor/shown.h"
 
 namespace portsentry::monitor {
 namespace {
@@ -99,11 +100,13 @@ Server::Server(Channel& enforcer, Rtnetlink& rtnetlink, UniqueFd stop, Monitor::
       history_(record_file(setup.config.history_file, kHistory)),
       blocked_(record_file(setup.config.blocked_file, kBlocked)),
       monitor_(std::move(setup), *this),
-      control_(UniqueFd(kControl), loop_,
-               [this](const ControlRequest& request, Monitor::Answer answer) {
-                 monitor_.on_control(request, std::move(answer), now());
-                 rearm();
-               }) {}
+      control_(
+          UniqueFd(kControl), loop_,
+          [this](const ControlRequest& request, uid_t who, Monitor::Answer answer) {
+            monitor_.on_control(request, who, std::move(answer), now());
+            rearm();
+          },
+          standing_.control_groups) {}
 
 int Server::run() {
   const int status = serve();
@@ -338,6 +341,7 @@ void Server::distrust_scout(std::string_view what) {
 // ---- what is known after a restart --------------------------------------------------------------
 
 std::uint64_t Server::note(const StateChange& change) {
+  if (const auto* added = std::get_if<AddEvent>(&change)) control_.happened(shown(added->event, 0));
   if (!standing_.store) return ++noted_;
   const std::uint64_t sequence = standing_.store->note(change);
   const auto* put = std::get_if<PutBan>(&change);
@@ -519,7 +523,13 @@ Effects::Losses Server::losses() const {
           .history_writes = history_.failures(),
           .blocked_writes = blocked_.failures(),
           .state_writes = state_failures_,
-          .command_outputs = outputs_unread_};
+          .command_outputs = outputs_unread_,
+          .control_strangers = control_.tally().strangers,
+          .control_no_seat = control_.tally().no_seat,
+          .control_malformed = control_.tally().malformed,
+          .control_not_permitted = control_.tally().not_permitted,
+          .control_silent = control_.tally().silent,
+          .events_missed = control_.tally().events_missed};
 }
 
 void Server::stop() {

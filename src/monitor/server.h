@@ -37,6 +37,7 @@ class Server final : public Effects {
     bool foreground;             // standard output is somebody's
     bool journal;                // it is the journal's
     std::optional<Store> store;  // nothing: it could not be opened, which was told
+    ControlGroups control_groups = {};
   };
   // `setup.local` is `rtnetlink`'s view. What is passed by reference must outlive the server.
   Server(Channel& enforcer, Rtnetlink& rtnetlink, UniqueFd stop, Monitor::Setup setup,

@@ -34,8 +34,12 @@ BanShown ban_shown() {
           .trouble = "no undo is known"};
 }
 EventShown event() {
-  return {
-      .id = 7, .at = kMaxMoment, .kind = "would_ban", .subject = net("10.0.0.0/8"), .text = "für"};
+  return {.id = 7,
+          .at = kMaxMoment,
+          .kind = "would_ban",
+          .subject = net("10.0.0.0/8"),
+          .text = "für",
+          .until = 5};
 }
 
 std::vector<ControlRequest> every_request() {
@@ -225,7 +229,8 @@ TEST(WireControl, RequestsOutOfRangeAreRefused) {
   EXPECT_TRUE(refused(BanAsk{net("192.0.2.1"), std::chrono::seconds(-1)}));
   EXPECT_TRUE(refused(BanAsk{net("192.0.2.1"), kMinute, true})) << "for a minute and for ever";
   EXPECT_TRUE(refused(BanAsk{.prefix = net("192.0.2.1"), .note = "a\nb"}));
-  EXPECT_TRUE(refused(BanAsk{.prefix = net("192.0.2.1"), .note = std::string(kMaxUserText + 1, 'a')}));
+  EXPECT_TRUE(
+      refused(BanAsk{.prefix = net("192.0.2.1"), .note = std::string(kMaxUserText + 1, 'a')}));
   EXPECT_TRUE(refused(UnbanAsk{.allow_for = kMinute})) << "everybody is not to be allowed";
   EXPECT_TRUE(refused(AllowAddAsk{.prefix = net("::/0"), .note = "\x1b[2J"}));
   EXPECT_TRUE(refused(ListAsk{ListFilter{0}}));

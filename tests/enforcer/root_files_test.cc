@@ -130,16 +130,16 @@ TEST_F(RootFiles, ASealedCopyCannotBeChangedByWhoeverGetsIt) {
   EXPECT_EQ(std::string_view(back.data(), 5), text);
 }
 
-TEST_F(RootFiles, TheControlSocketIsForRootAloneAndReplacesADeadOne) {
+TEST_F(RootFiles, TheControlSocketIsForRootAloneUnlessThereAreGroupsAndReplacesADeadOne) {
   const std::string path = directory_ + "/control.sock";
-  for (int round = 0; round < 2; ++round) {
-    const auto fd = make_control_socket(path);
+  for (const bool for_groups : {false, false, true, false}) {
+    const auto fd = make_control_socket(path, for_groups);
     ASSERT_TRUE(fd) << fd.error().what;
     struct stat status {};
     ASSERT_EQ(stat(path.c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    EXPECT_EQ(status.st_mode & 07777, for_groups ? 0666U : 0600U);
   }
-  EXPECT_FALSE(make_control_socket("/run/" + std::string(200, 'x')));
+  EXPECT_FALSE(make_control_socket("/run/" + std::string(200, 'x'), false));
 }
 
 TEST_F(RootFiles, ADirectoryGetsItsOwnerAndMode) {

@@ -44,8 +44,35 @@ class FakeEffects final : public Effects {
     if (std::holds_alternative<BootRestored>(change)) restored += 1;
     return notes.size();
   }
-  Result<EventPage> events(const EventQuery&) override { return EventPage{}; }
-  Result<std::vector<TopRow>> top(const TopQuery&) override { return std::vector<TopRow>{}; }
+  Result<EventPage> events(const EventQuery& query) override {
+    if (!can_read) return Error{"state: the disk is gone"};
+    return find_noted(query);
+  }
+  // As the store does it, from what was noted; an event's id is its note's number.
+  [[nodiscard]] EventPage find_noted(const EventQuery& query) const {
+    EventPage page;
+    for (std::size_t i = 0; i < notes.size(); ++i) {
+      const std::size_t id = query.newest_first ? notes.size() - i : i + 1;
+      const auto* added = std::get_if<AddEvent>(&notes.at(id - 1));
+      if (added == nullptr || added->event.at < query.since) continue;
+      if (query.cursor != 0 && (query.newest_first ? id >= query.cursor : id <= query.cursor))
+        continue;
+      const auto& source = added->event.source;
+      if (query.address && !(source && source->prefix().contains(*query.address))) continue;
+      if (query.kind && added->event.kind != *query.kind) continue;
+      if (page.rows.size() == query.limit) {
+        page.more = true;
+        break;
+      }
+      page.rows.push_back({id, added->event});
+    }
+    return page;
+  }
+  Result<std::vector<TopRow>> top(const TopQuery& query) override {
+    if (!can_read) return Error{"state: the disk is gone"};
+    tops.push_back(query);
+    return std::vector<TopRow>{{"TCP 23", 7, 1, 2}};
+  }
   void log(std::string_view line) override { lines.emplace_back(line); }
   void history(std::string_view line) override { history_text += line; }
   void blocked_append(std::string_view line) override { blocked_text += line; }
@@ -83,6 +110,8 @@ class FakeEffects final : public Effects {
   std::vector<StateChange> notes;      // in order; the first has number 1
   std::map<Source, StoredBan> memory;  // what the notes come to, of bans
   int restored = 0;
+  bool can_read = true;  // of the disk
+  std::vector<TopQuery> tops;
 };
 
 // One story: a monitor, a clock that the test turns, and what came out.

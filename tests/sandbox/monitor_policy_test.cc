@@ -152,6 +152,10 @@ TEST(MonitorPolicy, AcceptsACallerAndAsksWhoItIs) {
     ucred who{};
     socklen_t size = sizeof(who);
     REQUIRE(getsockopt(caller, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0);
+    std::array<gid_t, 64> groups{};
+    size = sizeof(groups);
+    REQUIRE(getsockopt(caller, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0 ||
+            errno == ERANGE);
     REQUIRE(send(caller, kWord.data(), kWord.size(), MSG_NOSIGNAL) == 4);
     REQUIRE(close(caller) == 0);
   });

@@ -1,0 +1,39 @@
+#include "monitor/shown.h"
+
+#include <gtest/gtest.h>
+
+#include "common/wire.h"
+
+namespace portsentry::monitor {
+namespace {
+
+TEST(Shown, AnEventSaysWhomItIsAbout) {
+  const auto source = Source::of(*Address::parse("2001:db8::7"), false);
+  const EventShown told = shown(
+      Event{.at = 5, .kind = EventKind::banned, .source = source, .until = 9, .detail = "x"}, 3);
+  EXPECT_EQ(told.id, 3U);
+  EXPECT_EQ(told.at, 5);
+  EXPECT_EQ(told.kind, "banned");
+  EXPECT_EQ(told.subject->text(), "2001:db8::/64");
+  EXPECT_EQ(told.until, 9);
+  EXPECT_EQ(told.text, "x");
+}
+
+TEST(Shown, WhateverWasStoredFitsAMessageThatItsReaderTakes) {
+  for (int kind = 1; kind <= static_cast<int>(kEventNames.size()); ++kind) {
+    const EventShown told = shown(Event{.at = -7,
+                                        .kind = static_cast<EventKind>(kind),
+                                        .until = kMaxMoment + 1,
+                                        .detail = "\x1b[2J\xff" + std::string(2000, 'y')},
+                                  ~std::uint64_t{0});
+    EXPECT_TRUE(decode_control_reply(encode(ControlReply(Watched{told})), 0)) << kind;
+  }
+  const AllowedShown entry = shown(Allowed{.prefix = *Prefix::parse("10.0.0.0/8"),
+                                           .until = -1,
+                                           .since = -1,
+                                           .note = std::string(300, '\n')});
+  EXPECT_TRUE(decode_control_reply(encode(ControlReply(AllowedPage{{entry}, false})), 0));
+}
+
+}  // namespace
+}  // namespace portsentry::monitor
