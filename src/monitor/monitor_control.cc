@@ -42,8 +42,9 @@ Page fitting(Page page, Entries Page::*entries) {
 
 }  // namespace
 
-void Monitor::on_control(const ControlRequest& request, std::uint32_t /*who*/, Answer answer,
-                         Now now) {
+void Monitor::on_control(const ControlRequest& request, std::uint32_t who, Answer answer, Now now) {
+  if (const std::string command = command_of(request); !command.empty())
+    say(lines_.notice("portsentryctl: user " + std::to_string(who) + ": " + command));
   std::visit(overloaded{
                  [&](const StatusRequest&) { answer(status()); },
                  [&](const CountersAsk& ask) { answer(tell_counters(ask)); },

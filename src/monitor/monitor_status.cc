@@ -25,6 +25,7 @@ StatusReply Monitor::status() const {
                     .file_tcp = static_cast<std::uint32_t>(setup_.config.block_tcp),
                     .file_udp = static_cast<std::uint32_t>(setup_.config.block_udp),
                     .backend = backend_,
+                    .inbound_only = setup_.config.ban_scope == BanScope::inbound,
                     // While the table is lost nothing is in force, whatever was confirmed before.
                     .enforced = table_lost_ ? 0 : held,
                     .pending = table_lost_ ? moving + held : moving,

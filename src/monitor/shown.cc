@@ -1,10 +1,67 @@
 #include "monitor/shown.h"
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <variant>
 
 #include "common/text.h"
 
 namespace portsentry::monitor {
+namespace {
+
+template <class... F>
+struct overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+overloaded(F...) -> overloaded<F...>;  // clang 14 does not deduce it by itself
+
+std::string with(std::string_view option, const std::optional<std::chrono::seconds>& time) {
+  if (!time) return "";
+  return " " + std::string(option) + std::to_string(time->count()) + "s";
+}
+
+}  // namespace
+
+std::string command_of(const ControlRequest& request) {
+  return std::visit(
+      overloaded{
+          [](const BanAsk& m) {
+            return "ban " + m.prefix.text() + with("", m.duration) +
+                   (m.permanent ? " --permanent" : "");
+          },
+          [](const UnbanAsk& m) {
+            return "unban " + (m.prefix ? m.prefix->text() : "all") +
+                   with("--allow-for ", m.allow_for) + (m.permanent_too ? " --permanent-too" : "");
+          },
+          [](const AllowAddAsk& m) {
+            return "allow " + m.prefix.text() + with("--for ", m.duration);
+          },
+          [](const AllowRemoveAsk& m) { return "allow --remove " + m.prefix.text(); },
+          [](const ReloadAsk&) { return std::string("reload"); },
+          [](const ArmAsk& m) { return "arm" + with("--confirm-within ", m.confirm_within); },
+          [](const ConfirmAsk&) { return std::string("confirm"); },
+          [](const ObserveAsk&) { return std::string("observe"); },
+          [](const FollowFileAsk&) { return std::string("follow"); },
+          [](const SelfTestAsk&) { return std::string("selftest"); },
+          [](const FlushAsk& m) {
+            return std::string(m.permanent_too ? "flush --permanent-too" : "flush");
+          },
+          [](const StatusRequest&) { return std::string(); },
+          [](const CountersAsk&) { return std::string(); },
+          [](const ListAsk&) { return std::string(); },
+          [](const WhyAsk&) { return std::string(); },
+          [](const AllowListAsk&) { return std::string(); },
+          [](const ProtectedAsk&) { return std::string(); },
+          [](const TopAsk&) { return std::string(); },
+          [](const WatchAsk&) { return std::string(); },
+          [](const HistoryAsk&) { return std::string(); },
+          [](const ReportAsk&) { return std::string(); },
+      },
+      request);
+}
 
 std::time_t moment(std::time_t at) {
   return std::clamp<std::time_t>(at, 0, kMaxMoment);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
+#include <string>
 
 #include "common/control_messages.h"
 #include "monitor/memory.h"
@@ -13,6 +15,10 @@ namespace portsentry::monitor {
 [[nodiscard]] EventShown shown(const Event& event, std::uint64_t id);
 
 [[nodiscard]] AllowedShown shown(const Allowed& entry);
+
+// What somebody asks to be changed, as they would type it; empty for what changes nothing. Printable,
+// and without anything that a user chose freely.
+[[nodiscard]] std::string command_of(const ControlRequest& request);
 
 // A moment that can be told: the store's are never negative.
 [[nodiscard]] std::time_t moment(std::time_t at);

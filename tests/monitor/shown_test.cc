@@ -35,5 +35,25 @@ TEST(Shown, WhateverWasStoredFitsAMessageThatItsReaderTakes) {
   EXPECT_TRUE(decode_control_reply(encode(ControlReply(AllowedPage{{entry}, false})), 0));
 }
 
+TEST(Shown, WhatIsChangedIsToldAndWhatIsLookedAtIsNot) {
+  const Prefix net = *Prefix::parse("2001:db8::/64");
+  EXPECT_EQ(command_of(BanAsk{net, std::chrono::seconds(60)}), "ban 2001:db8::/64 60s");
+  EXPECT_EQ(command_of(BanAsk{.prefix = net, .permanent = true, .note = "evil\n"}),
+            "ban 2001:db8::/64 --permanent");
+  EXPECT_EQ(command_of(UnbanAsk{}), "unban all");
+  EXPECT_EQ(command_of(UnbanAsk{net, std::chrono::seconds(60), false}),
+            "unban 2001:db8::/64 --allow-for 60s");
+  EXPECT_EQ(command_of(ArmAsk{std::chrono::seconds(300)}), "arm --confirm-within 300s");
+  for (const ControlRequest& request : std::initializer_list<ControlRequest>{
+           ReloadAsk{}, ConfirmAsk{}, ObserveAsk{}, FollowFileAsk{}, SelfTestAsk{}, FlushAsk{},
+           AllowRemoveAsk{net}, AllowAddAsk{net}}) {
+    EXPECT_FALSE(command_of(request).empty()) << request.index();
+    EXPECT_EQ(needed(request), Access::change);
+  }
+  for (const ControlRequest& request :
+       std::initializer_list<ControlRequest>{StatusRequest{}, ListAsk{}, HistoryAsk{}, WatchAsk{}})
+    EXPECT_EQ(command_of(request), "") << request.index();
+}
+
 }  // namespace
 }  // namespace portsentry::monitor
