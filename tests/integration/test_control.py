@@ -136,7 +136,7 @@ class Asking(LabTest):
 
     def test_a_reload_that_is_refused_says_where_the_mistake_is(self):
         daemon = self.start()
-        self.configure(BLOCK_TCP="7")
+        self.configure(TCP_PORTS="20-11")
         admin = self.connection()
         admin.send(RELOAD)
         said = answer(admin)

@@ -146,7 +146,7 @@ TEST_F(ReloadAsked, AReloadIsAnsweredWhenItIsDoneAndNotBefore) {
 TEST_F(ReloadAsked, AMistakeIsToldWithItsLine) {
   serve();
   ask(ReloadAsk{});
-  ASSERT_TRUE(offer("TCP_PORTS=\"23\"\nBLOCK_TCP=\"7\"\n"));
+  ASSERT_TRUE(offer("BLOCK_TCP=\"1\"\nTCP_PORTS=\"20-11\"\n"));
   const auto refused = as<Refused>(answered(0));
   EXPECT_EQ(refused.code, RefusedCode::failed);
   EXPECT_NE(refused.text.find(":2"), std::string::npos) << refused.text;
