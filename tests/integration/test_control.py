@@ -14,6 +14,7 @@ STRANGERS = 200
 
 # Requests and replies as bytes (proto/control.proto): what is tested is what an outsider can send.
 STATUS, FLUSH, RELOAD, WATCH = b"\x0a\x00", b"\x9a\x01\x00", b"\x6a\x00", b"\x62\x00"
+SELF_TEST, IS_SELF_TESTED = b"\x92\x01\x00", 0x9a
 IS_WORKING = b"\x1a"
 IS_STATUS, IS_REFUSED, IS_RELOADED, IS_WATCHING = 0x0a, 0x12, 0x8a, 0x72
 
@@ -61,14 +62,10 @@ class Groups(LabTest):
         self.daemon = self.start()
 
     def test_members_look_or_change_and_strangers_are_closed_out(self):
-        self.assertEqual(as_user([VIEW], [STATUS, RELOAD]), [IS_WORKING = b"\x1a"
-IS_STATUS, IS_REFUSED])
-        self.assertEqual(as_user([OTHER, VIEW], [STATUS, FLUSH]), [IS_WORKING = b"\x1a"
-IS_STATUS, IS_REFUSED])
-        self.assertEqual(as_user([], [STATUS, FLUSH], gid=VIEW), [IS_WORKING = b"\x1a"
-IS_STATUS, IS_REFUSED])
-        self.assertEqual(as_user([ADMIN], [STATUS, RELOAD]), [IS_WORKING = b"\x1a"
-IS_STATUS, IS_RELOADED])
+        self.assertEqual(as_user([VIEW], [STATUS, RELOAD]), [IS_STATUS, IS_REFUSED])
+        self.assertEqual(as_user([OTHER, VIEW], [STATUS, FLUSH]), [IS_STATUS, IS_REFUSED])
+        self.assertEqual(as_user([], [STATUS, FLUSH], gid=VIEW), [IS_STATUS, IS_REFUSED])
+        self.assertEqual(as_user([ADMIN], [STATUS, RELOAD]), [IS_STATUS, IS_RELOADED])
         self.assertEqual(as_user([OTHER], [STATUS]), [None])
         self.assertEqual(as_user([0], [STATUS], gid=0), [None], "root's group is not root")
         self.assertEqual(self.daemon.counter("control_strangers"), 2)
@@ -143,6 +140,18 @@ class Asking(LabTest):
         self.assertEqual(said[0], IS_REFUSED)
         self.assertIn(b"portsentry.conf:", said)
         self.assertEqual(daemon.counter("reloads_refused"), 1)
+
+    def test_a_self_test_reaches_every_hop_and_bans_nobody(self):
+        daemon = self.start()
+        admin = self.connection()
+        for _ in range(2):
+            admin.send(SELF_TEST)
+            said = answer(admin)
+            self.assertEqual(said[0], IS_SELF_TESTED)
+            for hop in (b"monitor", b"sensor", b"parse", b"classify", b"track", b"enforcer", b"kernel-set"):
+                self.assertIn(hop + b"\x10\x01", said, "its name, and that it passed")
+        self.assertEqual(daemon.status()["enforced"], 0)
+        self.assertEqual(daemon.counter("detections"), 0)
 
     def test_a_message_of_4097_bytes_costs_its_connection(self):
         daemon = self.start()
