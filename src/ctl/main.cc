@@ -1,131 +1,153 @@
-// portsentryctl: asks the running daemon, and prints what it answers.
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+// portsentryctl: asks the running daemon, and prints what it answers. This file is its edge: the
+// terminal, the clock, the environment, files; what is decided is in the others.
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <chrono>
-#include <cstring>
+#include <cstdlib>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "build_paths.h"
-#include "common/channel.h"
+#include "common/config_values.h"
 #include "common/log.h"
-#include "common/wire.h"
-#include "ctl/print.h"
+#include "ctl/arguments.h"
+#include "ctl/check.h"
+#include "ctl/perform.h"
+#include "ctl/selftest.h"
+#include "ctl/session.h"
 
 namespace portsentry::ctl {
 namespace {
 
 constexpr char kSocket[] = "/run/portsentry/control.sock";
-constexpr int kPatienceMs = 5000;
+constexpr std::size_t kMaxRead = std::size_t{1} << 20;
 
-// Beside 0 and 2 of log.h: what scripts can tell apart.
-constexpr int kExitRefused = 3;
-constexpr int kExitUnreachable = 4;
-
-constexpr std::string_view kUsage =
-    "usage: portsentryctl status [--json]\n"
-    "       portsentryctl -h | -V\n"
-    "\n"
-    "status          what the daemon sees and does: state, bans, and why packets and\n"
-    "                detections led to no ban (counters that are zero are left out)\n"
-    "status --json   the same as one line of JSON, with every counter\n"
-    "\n"
-    "Exit status: 0 ok, 2 usage, 3 refused (only root may ask), 4 the daemon cannot be reached.\n";
-
-void print(std::string_view text, int fd = STDOUT_FILENO) {
+bool print(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
+    const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fatal(Error::from_errno("write", errno).what);
+    if (written <= 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
 }
 
-Channel connect_to_daemon() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!fd) fatal(Error::from_errno("socket", errno).what);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  static_assert(sizeof(kSocket) <= sizeof(address.sun_path));
-  std::memcpy(address.sun_path, kSocket, sizeof(kSocket));
-  const auto* generic = reinterpret_cast<const sockaddr*>(&address);  // NOLINT: connect(2)
-  if (::connect(fd.get(), generic, sizeof(address)) != 0) {
-    const Error error = Error::from_errno(std::string("connect ") + kSocket, errno);
-    const bool refused = error.code == EACCES || error.code == EPERM;
-    fatal(error.what + (refused ? " (only root may ask)" : " (is portsentryd running?)"),
-          refused ? kExitRefused : kExitUnreachable);
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+Layout layout() {
+  const bool terminal = ::isatty(STDOUT_FILENO) == 1;
+  winsize size{};
+  std::size_t columns = 0;
+  if (terminal && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+  if (columns == 0) {
+    if (const auto number = parse_number(variable("COLUMNS"), 1, 10'000)) columns = *number;
   }
-  return Channel(std::move(fd));
+  std::string_view locale;
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    if (locale.empty()) locale = variable(name);
+  }
+  return layout_for(terminal, columns, variable("TERM"), locale, !variable("NO_COLOR").empty());
 }
 
-// One request, one reply, within kPatienceMs.
-ControlReply ask(const ControlRequest& request) {
-  Channel channel = connect_to_daemon();
-  // A daemon that refuses us has closed its end: that is seen below, whatever this send says.
-  static_cast<void>(channel.send(encode(request)));
-  pollfd waiting{.fd = channel.fd(), .events = POLLIN, .revents = 0};
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatienceMs);
+std::optional<std::string> read_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) return std::nullopt;
+  std::string text;
+  std::array<char, 4096> some{};
   for (;;) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
-    const int ready = left.count() <= 0 ? 0 : ::poll(&waiting, 1, static_cast<int>(left.count()));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready < 0) fatal(Error::from_errno("poll", errno).what);
-    if (ready == 0) fatal("the daemon does not answer", kExitUnreachable);
-    const Channel::Received received = channel.receive();
-    switch (received.got) {
-      case Channel::Got::nothing:
-        continue;
-      case Channel::Got::closed:
-        fatal("the daemon refused (only root may ask)", kExitRefused);
-      case Channel::Got::malformed:
-        break;
-      case Channel::Got::message:
-        if (auto reply = decode_control_reply(received.bytes, received.fd ? 1 : 0)) return *reply;
-        break;
-    }
-    fatal("the daemon answered what this portsentryctl does not understand", kExitUnreachable);
+    const ssize_t size = ::read(fd.get(), some.data(), some.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 || text.size() > kMaxRead) return std::nullopt;
+    if (size == 0) return text;
+    text.append(some.data(), static_cast<std::size_t>(size));
   }
 }
 
-int status(bool as_json) {
-  const ControlReply reply = ask(StatusRequest{});
-  const auto* answer = std::get_if<StatusReply>(&reply);
-  if (answer == nullptr) fatal("the daemon answered something else", kExitUnreachable);
-  std::vector<NamedCount> counters;
-  for (bool more = true; more;) {
-    const ControlReply next = ask(CountersAsk{static_cast<std::uint32_t>(counters.size())});
-    const auto* page = std::get_if<CounterPage>(&next);
-    if (page == nullptr) fatal("the daemon answered something else", kExitUnreachable);
-    counters.insert(counters.end(), page->counters.begin(), page->counters.end());
-    more = page->more && !page->counters.empty();
-  }
-  print(as_json ? json(*answer, counters) : table(*answer, counters));
-  return kExitOk;
+int tell(const Command& command, const Failure& failure) {
+  complain(failure.text);
+  if (command.json) print(failure_json(command.verb, failure));
+  return failure.exit;
+}
+
+// The file that the running daemon was started with; empty where none runs, or where it will not
+// tell.
+std::string running_config() {
+  auto channel = connect_to(kSocket);
+  if (std::holds_alternative<Failure>(channel)) return {};
+  Client client(std::get<Channel>(std::move(channel)));
+  const auto answer = client.ask<StatusReply>(StatusRequest{});
+  const auto* status = std::get_if<StatusReply>(&answer);
+  return status == nullptr ? std::string() : status->conf_path;
+}
+
+int run_check(const Command& command) {
+  const std::string file = command.config.empty() ? running_config() : command.config;
+  const auto checked = check(file, command.json);
+  if (const auto* failure = std::get_if<Failure>(&checked)) return tell(command, *failure);
+  const auto& result = std::get<Checked>(checked);
+  if (command.json) print(check_json(file, result.good, result.printed));
+  return result.good ? kExitOk : kExitNoMatch;
+}
+
+int run_command(const Command& command, std::time_t now) {
+  auto channel = connect_to(kSocket);
+  if (const auto* failure = std::get_if<Failure>(&channel)) return tell(command, *failure);
+  Client client(std::get<Channel>(std::move(channel)));
+  const Surroundings around{.now = now, .layout = layout(), .print = print, .session = [] {
+                              return session_began(read_file, ::getpid());
+                            }};
+  const auto ended = perform(command, client, around);
+  if (const auto* failure = std::get_if<Failure>(&ended)) return tell(command, *failure);
+  return std::get<int>(ended);
 }
 
 int run(const std::vector<std::string_view>& arguments) {
-  if (arguments.size() == 1) {
-    if (arguments[0] == "status") return status(false);
-    if (arguments[0] == "-h" || arguments[0] == "--help") {
-      print(kUsage);
+  const std::time_t now = std::time(nullptr);
+  const auto command = parse_arguments(arguments, now);
+  if (!command) {
+    complain(command.error().what);
+    return kExitUsage;
+  }
+  switch (command->verb) {
+    case Verb::help:
+      print(command->help == nullptr ? usage() : usage(*command->help));
       return kExitOk;
-    }
-    if (arguments[0] == "-V" || arguments[0] == "--version") {
+    case Verb::version:
       print(std::string("portsentryctl ") + kVersion + "\n");
       return kExitOk;
-    }
+    case Verb::check:
+      return run_check(*command);
+    case Verb::status:
+    case Verb::list:
+    case Verb::why:
+    case Verb::ban:
+    case Verb::unban:
+    case Verb::allow_list:
+    case Verb::allow_add:
+    case Verb::allow_remove:
+    case Verb::protected_set:
+    case Verb::top:
+    case Verb::watch:
+    case Verb::reload:
+    case Verb::arm:
+    case Verb::confirm:
+    case Verb::observe:
+    case Verb::follow:
+    case Verb::selftest:
+    case Verb::flush:
+    case Verb::history:
+    case Verb::report:
+      break;
   }
-  if (arguments.size() == 2 && arguments[0] == "status" && arguments[1] == "--json") {
-    return status(true);
-  }
-  print(kUsage, STDERR_FILENO);
-  return kExitUsage;
+  return run_command(*command, now);
 }
 
 }  // namespace
@@ -133,5 +155,6 @@ int run(const std::vector<std::string_view>& arguments) {
 
 int main(int argc, char** argv) {
   portsentry::set_log_name("portsentryctl");
+  ::tzset();
   return portsentry::ctl::run({argv + 1, argv + argc});
 }
