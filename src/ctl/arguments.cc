@@ -161,8 +161,8 @@ class Parser {
         return {};
       }
       case Flag::note:
-        if (value.empty() || !is_plain_text(value, kMaxNote)) {
-          return mistake("--note: expected 1 to " + std::to_string(kMaxNote) +
+        if (value.empty() || !is_plain_text(value, kMaxUserText)) {
+          return mistake("--note: expected 1 to " + std::to_string(kMaxUserText) +
                          " bytes of plain text, on one line");
         }
         command_.note = value;

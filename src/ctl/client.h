@@ -13,7 +13,9 @@
 namespace portsentry::ctl {
 
 // Beside kExitOk and kExitUsage of log.h: what scripts can tell apart.
-enum CtlExit : int { kExitNoMatch = 1, kExitRefused = 3, kExitUnreachable = 4 };
+inline constexpr int kExitNoMatch = 1;
+inline constexpr int kExitRefused = 3;
+inline constexpr int kExitUnreachable = 4;
 
 // Why there is no answer.
 struct Failure {

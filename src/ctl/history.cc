@@ -115,7 +115,7 @@ std::string report_json(const std::vector<ReportRow>& rows, std::time_t since) {
 
 std::string top_text(const TopReply& top, TopBy by, const Layout& layout) {
   Table table({{column_of(by)}, {"COUNT", true}, {"LAST"}});
-  for (const TopRow& row : top.rows)
+  for (const TopShown& row : top.rows)
     table.add({{row.name}, {std::to_string(row.count)}, {moment_text(row.last)}});
   return table.empty() ? "nothing was counted in that time\n" : table.text(layout);
 }
@@ -123,7 +123,7 @@ std::string top_text(const TopReply& top, TopBy by, const Layout& layout) {
 std::string top_json(const TopReply& top, TopBy by, std::time_t since) {
   Json json = Json::answer("top");
   json.add("by", word(by)).add("since", since);
-  json.list("rows", top.rows, [](const TopRow& row) {
+  json.list("rows", top.rows, [](const TopShown& row) {
     Json one;
     one.add("name", row.name).add("count", row.count).add("last", row.last);
     return one;

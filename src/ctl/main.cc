@@ -94,7 +94,8 @@ int run_check(const Command& command) {
   if (const auto* failure = std::get_if<Failure>(&checked)) return tell(command, *failure);
   const auto& result = std::get<Checked>(checked);
   if (command.json) print(check_json(file, result.good, result.printed));
-  return result.good ? kExitOk : kExitNoMatch;
+  if (!result.good) return kExitNoMatch;
+  return kExitOk;
 }
 
 int run_command(const Command& command, std::time_t now) {

@@ -169,7 +169,8 @@ TEST(Arguments, AMistakeIsToldWithTheNearestSpelling) {
   EXPECT_EQ(bad({"frobnicate"}), "no verb is called 'frobnicate'");
   EXPECT_EQ(bad({"ban", "192.0.2.7", "--permanet"}),
             "no flag of ban is called '--permanet'; did you mean '--permanent'?");
-  EXPECT_EQ(bad({"top", "--by", "ports"}), "no order of top is called 'ports'; did you mean 'port'?");
+  EXPECT_EQ(bad({"top", "--by", "ports"}),
+            "no order of top is called 'ports'; did you mean 'port'?");
   EXPECT_EQ(bad({"allow", "ad", "192.0.2.7"}), "no action of allow is called 'ad'");
   EXPECT_EQ(bad({"help", "unbann"}), "no verb is called 'unbann'; did you mean 'unban'?");
 }
@@ -228,7 +229,7 @@ TEST(Arguments, ANoteMayHoldWordsOfAnyLanguageButNothingThatMovesACursor) {
   EXPECT_FALSE(parse({"ban", "192.0.2.7", "--note", "\x1b[2J"}));
   EXPECT_FALSE(parse({"ban", "192.0.2.7", "--note", "\x9b"}));
   EXPECT_FALSE(parse({"ban", "192.0.2.7", "--note", ""}));
-  EXPECT_FALSE(parse({"ban", "192.0.2.7", "--note", std::string(kMaxNote + 1, 'x')}));
+  EXPECT_FALSE(parse({"ban", "192.0.2.7", "--note", std::string(kMaxUserText + 1, 'x')}));
 }
 
 TEST(Arguments, AnErrorShowsWhatWasTypedWithoutSendingItToTheTerminal) {

@@ -14,7 +14,10 @@ TEST(Json, AnAnswerBeginsWithItsVersionAndVerb) {
 
 TEST(Json, MembersKeepTheirOrder) {
   Json json;
-  json.add("b", true).add("a", -3).add("t", "text").add("u", std::numeric_limits<std::uint64_t>::max());
+  json.add("b", true)
+      .add("a", -3)
+      .add("t", "text")
+      .add("u", std::numeric_limits<std::uint64_t>::max());
   EXPECT_EQ(json.text(), R"({"b":true,"a":-3,"t":"text","u":18446744073709551615})");
 }
 
@@ -27,7 +30,8 @@ TEST(Json, WhatIsNotThereIsNull) {
 TEST(Json, ListsHoldObjectsOrTexts) {
   Json json;
   json.list("n", std::vector<int>{1, 2}, [](int n) { return std::move(Json().add("is", n)); });
-  json.list("t", std::vector<std::string>{"x", "y"}, [](const std::string& s) -> std::string_view { return s; });
+  json.list("t", std::vector<std::string>{"x", "y"},
+            [](const std::string& s) -> std::string_view { return s; });
   json.list("e", std::vector<int>{}, [](int) { return Json(); });
   EXPECT_EQ(json.text(), R"({"n":[{"is":1},{"is":2}],"t":["x","y"],"e":[]})");
 }

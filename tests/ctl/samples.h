@@ -8,7 +8,8 @@
 
 namespace portsentry::ctl {
 
-inline constexpr std::time_t kNow = 1'795'000'000;  // 2026-11-18 11:06:40 UTC, and the tests run there
+inline constexpr std::time_t kNow =
+    1'795'000'000;  // 2026-11-18 11:06:40 UTC, and the tests run there
 
 inline constexpr Layout kPipe{};
 inline constexpr Layout kWide{.width = 120, .colour = false, .ascii = false};
@@ -62,41 +63,41 @@ inline BanShown troubled_ban() {
 }
 
 inline StatusReply busy_status() {
-  return {.version = "0.1.0",
-          .conf_path = "/etc/portsentry/portsentry.conf",
-          .started = kNow - 11'520,
-          .generation = 3,
-          .active = true,
-          .armed = true,
-          .file_tcp = 0,
-          .file_udp = 0,
-          .override_mode =
-              OverrideShown{.armed = true, .since = kNow - 60, .confirm_by = kNow + 240},
-          .backend = Backend::nftables,
-          .inbound_only = true,
-          .enforced = 12,
-          .pending = 1,
-          .failed = 2,
-          .unrecorded = 3,
-          .unverifiable = 4,
-          .permanent = 5,
-          .allowed = 6,
-          .drift = Drift::none,
-          .compared = kNow - 12,
-          .capacity_percent = 1,
-          .budgets = {{.name = "proven", .left = 300, .burst = 300, .per_second = 30},
-                      {.name = "single",
-                       .left = 0,
-                       .burst = 300,
-                       .per_second = 30,
-                       .tripped = true,
-                       .turned_away = 1203}},
-          .protected_entries = 7,
-          .scout = ScoutShown::complete,
-          .sensor_restarts = 1,
-          .processes = {{.name = "monitor", .state = ProcessState::running, .pid = 4711},
-                        {.name = "sensor", .state = ProcessState::down, .restarts = 1}},
-          .alarms = {"the sensor died"}};
+  return {
+      .version = "0.1.0",
+      .conf_path = "/etc/portsentry/portsentry.conf",
+      .started = kNow - 11'520,
+      .generation = 3,
+      .active = true,
+      .armed = true,
+      .file_tcp = 0,
+      .file_udp = 0,
+      .override_mode = OverrideShown{.armed = true, .since = kNow - 60, .confirm_by = kNow + 240},
+      .backend = Backend::nftables,
+      .inbound_only = true,
+      .enforced = 12,
+      .pending = 1,
+      .failed = 2,
+      .unrecorded = 3,
+      .unverifiable = 4,
+      .permanent = 5,
+      .allowed = 6,
+      .drift = Drift::none,
+      .compared = kNow - 12,
+      .capacity_percent = 1,
+      .budgets = {{.name = "proven", .left = 300, .burst = 300, .per_second = 30},
+                  {.name = "single",
+                   .left = 0,
+                   .burst = 300,
+                   .per_second = 30,
+                   .tripped = true,
+                   .turned_away = 1203}},
+      .protected_entries = 7,
+      .scout = ScoutShown::complete,
+      .sensor_restarts = 1,
+      .processes = {{.name = "monitor", .state = ProcessState::running, .pid = 4711},
+                    {.name = "sensor", .state = ProcessState::down, .restarts = 1}},
+      .alarms = {"the sensor died"}};
 }
 
 inline EventShown event(std::uint64_t id, std::string_view kind, std::string_view text) {

@@ -47,7 +47,8 @@ class SessionBegan : public ::testing::Test {
   std::map<std::string, std::string> files_;
 };
 
-constexpr char kSsh[] = "# private\nUID=1000\nACTIVE=1\nREMOTE=1\nCLASS=user\nREALTIME=1795000000123456\n";
+constexpr char kSsh[] =
+    "# private\nUID=1000\nACTIVE=1\nREMOTE=1\nCLASS=user\nREALTIME=1795000000123456\n";
 
 TEST_F(SessionBegan, LogindKnowsTheSessionOfOurControlGroup) {
   files_["/proc/100/cgroup"] = "0::/user.slice/user-1000.slice/session-3.scope\n";

@@ -50,7 +50,8 @@ TEST(Table, NoLineIsEverWiderThanTheTerminal) {
   for (std::size_t columns = 24; columns < 100; ++columns) {
     const std::string text = bans().text(wide(columns));
     std::size_t begin = 0;
-    for (std::size_t end = 0; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    for (std::size_t end = 0; (end = text.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
       EXPECT_LE(end - begin, columns) << text;
     }
   }

@@ -2,16 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
+#include <cstdio>
 #include <set>
 
 namespace portsentry::ctl {
 namespace {
 
 std::string content(const std::string& name) {
-  std::ifstream file(std::string(COMPLETION_DIR) + "/" + name);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::FILE* file = std::fopen((std::string(COMPLETION_DIR) + "/" + name).c_str(), "re");
+  if (file == nullptr) return {};
+  std::string text(std::size_t{1} << 16, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  std::fclose(file);
+  return text;
 }
 
 TEST(Verbs, NoVerbAndNoFlagIsThereTwice) {

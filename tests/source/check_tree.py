@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "common/seccomp.cc": "sandbox/filter_test.cc",
     "common/sanitizer_defaults.cc": "integration/run.py",  # only sanitizer builds link it; all of them need it
     "enforcer/hosts_deny_policy.cc": "sandbox/hosts_deny_policy_test.cc",
+    "ctl/check.cc": "integration/test_ctl.py",  # runs another program
     # Making and ending processes, and what root prepares for them: only the whole daemon shows it.
     "enforcer/launcher.cc": "integration/test_lifecycle.py",
     "enforcer/launcher_reload.cc": "integration/test_captured.py",
