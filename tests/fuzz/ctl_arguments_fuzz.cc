@@ -26,9 +26,10 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 void check_command(const Command& command) {
   require(!command.time || (command.time->count() >= 1 && *command.time <= kMaxBan),
           "a duration is in bounds");
-  require(!command.since || (*command.since >= 0 && *command.since <= kNow), "since is in the past");
+  require(!command.since || (*command.since >= 0 && *command.since <= kNow),
+          "since is in the past");
   require(command.limit >= 1 && command.limit <= kMaxEntries, "a limit is in bounds");
-  require(command.note.size() <= kMaxNote, "a note is short");
+  require(command.note.size() <= kMaxUserText, "a note is short");
   require(!(command.all && command.prefix), "all is no address");
   const bool named = command.verb == Verb::ban || command.verb == Verb::allow_add ||
                      command.verb == Verb::allow_remove || command.verb == Verb::why;
