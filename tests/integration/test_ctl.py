@@ -7,9 +7,7 @@ terminal can show.
 import fcntl
 import json
 import os
-import pathlib
 import pty
-import re
 import select
 import struct
 import subprocess
@@ -122,7 +120,7 @@ class TestTerminals(CtlTest):
     def test_every_counter_of_every_page_is_in_the_json(self):
         counters = self.data("status")["counters"]
         self.assertIn("detections", counters)
-        self.assertIn("sensor_packets", {name.rpartition("_packets")[0] + "_packets" for name in counters} | counters.keys())
+        self.assertIn("sensor_seen", counters)
         self.assertGreater(len(counters), 48)
 
     def test_status_tells_the_mode_first(self):
