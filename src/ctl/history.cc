@@ -1,6 +1,6 @@
 #include "ctl/history.h"
 
-#include <ranges>
+#include <algorithm>
 #include <utility>
 
 #include "ctl/json.h"
@@ -48,9 +48,10 @@ std::string_view column_of(TopBy by) {
 
 }  // namespace
 
-std::string history_text(const std::vector<EventShown>& events, const Layout& layout) {
+std::string history_text(std::vector<EventShown> events, const Layout& layout) {
+  std::ranges::reverse(events);
   Table table({{"TIME"}, {"EVENT"}, {"SUBJECT"}, {"TEXT"}});
-  for (const EventShown& event : std::views::reverse(events)) {
+  for (const EventShown& event : events) {
     table.add({{moment_text(event.at)},
                {event.kind, tone_of(event.kind)},
                {subject_of(event)},
@@ -59,8 +60,9 @@ std::string history_text(const std::vector<EventShown>& events, const Layout& la
   return table.empty() ? "nothing happened in that time\n" : table.text(layout);
 }
 
-std::string history_json(const std::vector<EventShown>& events) {
-  return Json::answer("history").list("events", std::views::reverse(events), event_object).line();
+std::string history_json(std::vector<EventShown> events) {
+  std::ranges::reverse(events);
+  return Json::answer("history").list("events", events, event_object).line();
 }
 
 std::string report_text(const std::vector<ReportRow>& rows, std::time_t since,

@@ -11,8 +11,8 @@
 namespace portsentry::ctl {
 
 // The newest last, as in a log. `events` come the newest first.
-[[nodiscard]] std::string history_text(const std::vector<EventShown>& events, const Layout& layout);
-[[nodiscard]] std::string history_json(const std::vector<EventShown>& events);
+[[nodiscard]] std::string history_text(std::vector<EventShown> events, const Layout& layout);
+[[nodiscard]] std::string history_json(std::vector<EventShown> events);
 
 [[nodiscard]] std::string report_text(const std::vector<ReportRow>& rows, std::time_t since,
                                       const Layout& layout);

@@ -85,7 +85,8 @@ std::string running_config() {
   Client client(std::get<Channel>(std::move(channel)));
   const auto answer = client.ask<StatusReply>(StatusRequest{});
   const auto* status = std::get_if<StatusReply>(&answer);
-  return status == nullptr ? std::string() : status->conf_path;
+  return status != nullptr && status->conf_path.starts_with('/') ? status->conf_path
+                                                                 : std::string();
 }
 
 int run_check(const Command& command) {

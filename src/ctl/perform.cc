@@ -27,6 +27,10 @@ Failure endless() {
           .text = "the daemon's answer does not come to an end"};
 }
 
+// More than the sets of the kernel and the database can hold: a daemon that was captured must not fill
+// the memory of whoever asks it.
+constexpr std::size_t kMostEntries = 2'000'000;
+
 // All pages of one answer. `request(entries)` asks for what comes after those; `entries_of` and `more`
 // read a page. A page that says more and holds nothing would be asked for again for ever.
 template <class Page, class Entry, class Request>
@@ -41,7 +45,7 @@ std::variant<std::vector<Entry>, Failure> pages(Client& client, std::vector<Entr
     for (Entry& entry : page.*entries)
       all.push_back(std::move(entry));
     if (!page.more) return all;
-    if (empty) return endless();
+    if (empty || all.size() > kMostEntries) return endless();
   }
 }
 

@@ -102,11 +102,11 @@ void put_pair(std::string& out, std::string_view name, std::size_t names, const 
 Layout layout_for(bool terminal, std::size_t columns, std::string_view term,
                   std::string_view locale, bool no_colour) {
   if (!terminal) return {};
-  const auto holds = [&](std::string_view word) {
-    return std::ranges::search(locale, word, [](char a, char b) {
-             return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-           }).begin() != locale.end();
-  };
+  std::string lower(locale);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  const auto holds = [&](std::string_view word) { return lower.find(word) != std::string::npos; };
   return {.width = columns == 0 ? 80 : std::max<std::size_t>(columns, 20),
           .colour = !no_colour && !term.empty() && term != "dumb",
           .ascii = !holds("utf-8") && !holds("utf8")};
