@@ -14,10 +14,16 @@ std::string subject_of(const EventShown& event) {
   return event.subject ? event.subject->text() : "-";
 }
 
+// The database writes "would-ban"; here every word is spelt like the keys and the other words of JSON.
+std::string snake(std::string word) {
+  std::ranges::replace(word, '-', '_');
+  return word;
+}
+
 // What people look for first in a long list.
 Tone tone_of(std::string_view kind) {
   if (kind == "banned" || kind == "changed" || kind == "recovered") return Tone::good;
-  if (kind == "refused" || kind == "budget") return Tone::bad;
+  if (kind == "refused" || kind == "budget" || kind == "drift") return Tone::bad;
   if (kind == "would_ban" || kind == "lifted" || kind == "observed" || kind == "armed") {
     return Tone::warning;
   }
@@ -28,7 +34,7 @@ Json event_object(const EventShown& event) {
   Json json;
   std::optional<std::string> subject;
   if (event.subject) subject = event.subject->text();
-  json.add("id", event.id).add("at", event.at).add("kind", event.kind);
+  json.add("id", event.id).add("at", event.at).add("kind", snake(event.kind));
   return std::move(json.add("subject", subject).add("text", event.text));
 }
 
@@ -53,7 +59,7 @@ std::string history_text(std::vector<EventShown> events, const Layout& layout) {
   Table table({{"TIME"}, {"EVENT"}, {"SUBJECT"}, {"TEXT"}});
   for (const EventShown& event : events) {
     table.add({{moment_text(event.at)},
-               {event.kind, tone_of(event.kind)},
+               {snake(event.kind), tone_of(snake(event.kind))},
                {subject_of(event)},
                {event.text}});
   }
@@ -79,10 +85,11 @@ std::string report_text(const std::vector<ReportRow>& rows, std::time_t since,
   std::uint64_t would = 0;
   std::uint64_t banned = 0;
   for (const ReportRow& row : rows) {
-    would += row.outcome == "would_ban" ? 1 : 0;
-    banned += row.outcome == "banned" ? 1 : 0;
+    const std::string outcome = snake(row.outcome);
+    would += outcome == "would_ban" ? 1 : 0;
+    banned += outcome == "banned" ? 1 : 0;
     table.add({{row.source.text()},
-               {row.outcome, tone_of(row.outcome)},
+               {outcome, tone_of(outcome)},
                {row.scan_class.empty() ? "-" : row.scan_class},
                {std::to_string(row.times)},
                {std::to_string(row.distinct_ports)},
@@ -106,7 +113,9 @@ std::string report_json(const std::vector<ReportRow>& rows, std::time_t since) {
     Json one;
     std::optional<std::int64_t> ban_time;
     if (row.ban_time) ban_time = row.ban_time->count();
-    one.add("source", row.source.text()).add("outcome", row.outcome).add("class", row.scan_class);
+    one.add("source", row.source.text())
+        .add("outcome", snake(row.outcome))
+        .add("class", row.scan_class);
     one.add("times", row.times).add("first", row.first).add("last", row.last);
     one.add("distinct_ports", row.distinct_ports).add("ban_seconds", ban_time);
     one.add("text", row.text);
@@ -134,9 +143,10 @@ std::string top_json(const TopReply& top, TopBy by, std::time_t since) {
 }
 
 std::string watch_text(const EventShown& event, const Layout& layout) {
-  std::string text = moment_text(event.at) + "  " + event.kind + "  " + subject_of(event);
+  const std::string kind = snake(event.kind);
+  std::string text = moment_text(event.at) + "  " + kind + "  " + subject_of(event);
   if (!event.text.empty()) text += "  " + event.text;
-  return paragraph({text, tone_of(event.kind)}, layout);
+  return paragraph({text, tone_of(kind)}, layout);
 }
 
 std::string watch_json(const EventShown& event) {

@@ -126,6 +126,17 @@ TEST(History, NothingIsSaidInWords) {
             "Since 2026-11-11 11:06:40: 0 sources banned, 0 would have been, 0 not.\n");
 }
 
+TEST(History, WordsAreSpeltLikeTheOtherWordsOfJson) {
+  EXPECT_NE(history_text({event(1, "would-ban", "x")}, kPipe).find(" would_ban "),
+            std::string::npos);
+  EXPECT_NE(history_json({event(1, "would-ban", "x")}).find(R"("kind":"would_ban")"),
+            std::string::npos);
+  ReportRow row = kRows.at(0);
+  row.outcome = "would-ban";
+  EXPECT_EQ(report_json({row, kRows.at(1)}, kWeekAgo), report_json(kRows, kWeekAgo));
+  EXPECT_EQ(report_text({row, kRows.at(1)}, kWeekAgo, kPipe), report_text(kRows, kWeekAgo, kPipe));
+}
+
 TEST(Watch, AnEventIsALine) {
   EXPECT_EQ(watch_text(kEvents.at(0), kPipe),
             "2026-11-18 11:05:03  banned  192.0.2.7  TCP 23, for 30m\n");
