@@ -17,7 +17,7 @@ _portsentryctl() {
   fi
   case $previous in
     --only) words='timed permanent hand recovered troubled unverifiable' ;;
-    --by) words='source network port kind' ;;
+    --by) words='source port kind' ;;
     --for | --allow-for) words='10m 1h 12h 1d 7d' ;;
     --confirm-within) words='2m 5m 10m' ;;
     --since) words='1h 12h 1d 7d' ;;

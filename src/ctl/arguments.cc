@@ -37,10 +37,8 @@ Result<Value> one_of(std::string_view what, std::string_view word,
   return unknown(what, word, words);
 }
 
-constexpr std::array<std::pair<std::string_view, TopBy>, 4> kBy{{{"source", TopBy::source},
-                                                                 {"network", TopBy::network},
-                                                                 {"port", TopBy::port},
-                                                                 {"kind", TopBy::kind}}};
+constexpr std::array<std::pair<std::string_view, TopBy>, 3> kBy{
+    {{"source", TopBy::source}, {"port", TopBy::port}, {"kind", TopBy::kind}}};
 constexpr std::array<std::pair<std::string_view, ListFilter>, 6> kOnly{
     {{"timed", ListFilter::timed},
      {"permanent", ListFilter::permanent},

@@ -35,7 +35,8 @@ Json event_object(const EventShown& event) {
   std::optional<std::string> subject;
   if (event.subject) subject = event.subject->text();
   json.add("id", event.id).add("at", event.at).add("kind", snake(event.kind));
-  return std::move(json.add("subject", subject).add("text", event.text));
+  json.add("subject", subject).add("text", event.text);
+  return std::move(json.add("until", event.until));
 }
 
 std::string_view column_of(TopBy by) {

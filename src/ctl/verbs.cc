@@ -17,7 +17,7 @@ constexpr std::array kFlags{
     FlagRow{Flag::note, "--note", "TEXT", "why, to be shown again (at most 128 bytes)"},
     FlagRow{Flag::allow_for, "--allow-for", "TIME", "and do not ban it again for so long"},
     FlagRow{Flag::since, "--since", "WHEN", "1h, 7d, 2026-11-22 or \"2026-11-22 10:00\""},
-    FlagRow{Flag::by, "--by", "WHAT", "source (default), network, port or kind"},
+    FlagRow{Flag::by, "--by", "WHAT", "source (default), port or kind"},
     FlagRow{Flag::limit, "--limit", "N", "at most so many lines (10; at most 64)"},
     FlagRow{Flag::confirm, "--confirm", "", "the same as the verb confirm"},
     FlagRow{Flag::confirm_within, "--confirm-within", "TIME",

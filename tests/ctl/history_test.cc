@@ -49,12 +49,13 @@ TEST(History, OnANarrowTerminalEachEventIsAParagraph) {
 }
 
 TEST(History, JsonHasTheSameOrder) {
-  EXPECT_EQ(history_json(kEvents),
-            R"({"version":1,"verb":"history","events":[{"id":2,"at":1794999902,)"
-            R"("kind":"detected","subject":"192.0.2.7","text":"SYN to TCP 23"},{"id":3,)"
-            R"("at":1794999903,"kind":"banned","subject":"192.0.2.7","text":"TCP 23,)"
-            R"( for 30m"}]})"
-            "\n");
+  EXPECT_EQ(
+      history_json(kEvents),
+      R"({"version":1,"verb":"history","events":[{"id":2,"at":1794999902,)"
+      R"("kind":"detected","subject":"192.0.2.7","text":"SYN to TCP 23","until":null},{"id":3,)"
+      R"("at":1794999903,"kind":"banned","subject":"192.0.2.7","text":"TCP 23,)"
+      R"( for 30m","until":null}]})"
+      "\n");
 }
 
 TEST(Report, WhoWouldHaveBeenBannedAndWhyAndASum) {
@@ -142,7 +143,7 @@ TEST(Watch, AnEventIsALine) {
             "2026-11-18 11:05:03  banned  192.0.2.7  TCP 23, for 30m\n");
   EXPECT_EQ(watch_json(kEvents.at(0)),
             R"({"version":1,"verb":"watch","event":{"id":3,"at":1794999903,"kind":"banned",)"
-            R"("subject":"192.0.2.7","text":"TCP 23, for 30m"}})"
+            R"("subject":"192.0.2.7","text":"TCP 23, for 30m","until":null}})"
             "\n");
 }
 

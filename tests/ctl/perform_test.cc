@@ -162,9 +162,9 @@ TEST_F(Perform, ProtectedSkipsWhatCame) {
 
 TEST_F(Perform, TopIsOfTheLastDay) {
   daemon_.will_say(TopReply{});
-  EXPECT_EQ(run({"top", "--by", "network", "--limit", "5"}), kExitOk);
+  EXPECT_EQ(run({"top", "--by", "kind", "--limit", "5"}), kExitOk);
   const TopAsk ask = asked<TopAsk>();
-  EXPECT_EQ(ask.by, TopBy::network);
+  EXPECT_EQ(ask.by, TopBy::kind);
   EXPECT_EQ(ask.limit, 5U);
   EXPECT_EQ(ask.since, kNow - 86'400);
 }

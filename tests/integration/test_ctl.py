@@ -27,8 +27,8 @@ class CtlTest(lab.LabTest):
         """Runs it in the guard, not at a terminal; returns standard output."""
         done = subprocess.run(self.guard.inside([*prefix, CTL, *words]), stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, env=ENVIRONMENT)
-        self.assertEqual(done.returncode, exit_status, f"{words}: {done.stdout}{done.stderr}")
         self.complaint = done.stderr
+        self.assertEqual(done.returncode, exit_status, f"{words}: {done.stdout}{done.stderr}")
         return done.stdout
 
     def data(self, *words, exit_status=0):
