@@ -54,9 +54,26 @@ Shield shield_of(const Knowledge& known) {
           .sessions = known.config.protect_sessions};
 }
 
+Reason past_budget(BanClass how) {
+  switch (how) {
+    case BanClass::proven:
+      return Reason::over_budget_proven;
+    case BanClass::spread:
+      return Reason::over_budget_spread;
+    case BanClass::single:
+      break;
+  }
+  return Reason::over_budget_single;
+}
+
+bool is_allowed(const Prefix& prefix, const Knowledge& known) {
+  return known.allowed && known.allowed(prefix);
+}
+
 // Why the network around an unprotected host must not be banned as a whole.
 Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
   if (known.ignored.intersects(prefix, known.wall)) return Narrowed::ignored;
+  if (is_allowed(prefix, known)) return Narrowed::allowed;
   switch (protection(prefix, shield_of(known))) {
     case Protection::own_address:
       return Narrowed::own_address;
@@ -83,7 +100,7 @@ Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
 
 Decision decide(const Detection& detection, const Knowledge& known) {
   const auto answer = [&](Reason reason) {
-    return Decision{reason, detection.source, Narrowed::no};
+    return Decision{reason, detection.source, Narrowed::no, class_of(detection)};
   };
   // The ignore list comes first: who is in it leaves no trace but a count.
   if (known.ignored.covers({.address = detection.address,
@@ -93,10 +110,11 @@ Decision decide(const Detection& detection, const Knowledge& known) {
                             .wall = known.wall})) {
     return answer(Reason::ignored);
   }
+  const Prefix host = Prefix::host(detection.address);
+  if (is_allowed(host, known)) return answer(Reason::allowed);
   if (const auto* ban = known.bans.covering(detection.address)) {
     return answer(reason_of(ban->second.state));
   }
-  const Prefix host = Prefix::host(detection.address);
   if (const Protection why = protection(host, shield_of(known)); why != Protection::none) {
     return answer(reason_of(why));
   }
@@ -107,6 +125,8 @@ Decision decide(const Detection& detection, const Knowledge& known) {
     if (decision.narrowed != Narrowed::no) decision.target = Source::of(detection.address, true);
   }
   const Config& config = known.config;
+  decision.offences = known.offences.count(decision.target, known.wall, config.block_time_max);
+  decision.duration = ban_duration(decision.how, decision.offences, config);
   // Whoever only watches need not wait for the scout.
   if (!known.scouted.known() && config.block(detection.protocol) != BlockMode::observe) {
     decision.reason = Reason::protected_unknown;
@@ -120,7 +140,11 @@ Decision decide(const Detection& detection, const Knowledge& known) {
       decision.reason = Reason::command_only;
       break;
     case BlockMode::ban:
-      if (known.bans.full(class_of(detection))) decision.reason = Reason::over_budget;
+      if (!known.budget.has(decision.how, known.steady)) {
+        decision.reason = past_budget(decision.how);
+      } else if (known.bans.full(decision.how)) {
+        decision.reason = Reason::over_budget;
+      }
       break;
   }
   return decision;

@@ -3,16 +3,20 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <functional>
 #include <string_view>
 
 #include "common/config.h"
 #include "common/local_view.h"
 #include "common/messages.h"
+#include "monitor/ban_budget.h"
 #include "monitor/bans.h"
 #include "monitor/ignore_list.h"
+#include "monitor/offences.h"
 #include "monitor/scouted.h"
 
 namespace portsentry::monitor {
@@ -35,6 +39,11 @@ enum class Reason : std::uint8_t {
   observe,            // BLOCK_TCP or BLOCK_UDP is 0
   command_only,       // BLOCK_TCP or BLOCK_UDP is 2: KILL_RUN_CMD runs, and no ban is made
   over_budget,        // too many bans asked for and not confirmed, or the table is full
+  allowed,            // `portsentryctl allow` names it
+  // Its class has caused too many bans lately (ban_budget.h).
+  over_budget_proven,
+  over_budget_spread,
+  over_budget_single,
   count_,
 };
 
@@ -58,6 +67,10 @@ inline constexpr std::array<std::string_view, kReasons> kReasonNames{
     "observe",
     "command_only",
     "over_budget",
+    "allowed",
+    "over_budget_proven",
+    "over_budget_spread",
+    "over_budget_single",
 };
 static_assert(!kReasonNames.back().empty());
 
@@ -74,12 +87,18 @@ enum class Narrowed : std::uint8_t {
   shared_prefix,
   protected_network,
   container_network,
+  allowed,
 };
 
 struct Decision {
   Reason reason;
   Source target;      // whom to ban; meaningful with Reason::ban, observe and command_only
   Narrowed narrowed;  // why `target` is less than the detection's source
+  BanClass how = BanClass::single;
+  // With the same reasons as `target` and when a budget is spent: for how long, and how many earlier
+  // bans on proof that counts.
+  std::chrono::seconds duration{0};
+  std::uint32_t offences = 0;
 };
 
 // What a decision is made from, beside the detection itself.
@@ -91,6 +110,11 @@ struct Knowledge {
   const Bans& bans;
   std::time_t wall;            // now, for the ignore list's `until`
   std::string_view interface;  // by which the probe came in; empty: not known
+  const BanBudget& budget;
+  const OffenceBook& offences;
+  Clock::time_point steady;  // now, for the budget
+  // Somebody inside this prefix is allowed, or all of it is; empty: nobody is.
+  std::function<bool(const Prefix&)> allowed;
 };
 
 Decision decide(const Detection& detection, const Knowledge& known);

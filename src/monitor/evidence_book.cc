@@ -58,7 +58,7 @@ void add_touch(std::vector<SeenProbe>& probes, const Touch& touch, std::time_t n
 
 }  // namespace
 
-void EvidenceBook::saw(const Detection& detection, const Decision& decision, std::time_t now) {
+bool EvidenceBook::saw(const Detection& detection, const Decision& decision, std::time_t now) {
   forget_old(now);
   const auto [found, is_new] =
       entries_.try_emplace(detection.source, Entry{.probes = {},
@@ -70,6 +70,10 @@ void EvidenceBook::saw(const Detection& detection, const Decision& decision, std
                                                    .last = now,
                                                    .decision = decision});
   Entry& entry = found->second;
+  const bool news = is_new || entry.decision.reason != decision.reason ||
+                    class_of(detection) > entry.how || now < entry.told ||
+                    now - entry.told >= std::chrono::seconds(kNewsAgain).count();
+  if (news) entry.told = now;
   if (!is_new) ranks_.erase({entry.how, entry.last, detection.source});
   entry.detections += 1;
   entry.distinct_ports = detection.distinct_ports;
@@ -85,7 +89,7 @@ void EvidenceBook::saw(const Detection& detection, const Decision& decision, std
   if (entry.probes.size() > kMaxProbes)
     entry.probes.erase(entry.probes.begin() + kMaxProbes, entry.probes.end());
   ranks_.emplace(entry.how, entry.last, detection.source);
-  if (entries_.size() <= kMaxSources) return;
+  if (entries_.size() <= kMaxSources) return news;
   // Not the one that came just now, unless everybody else is worse.
   auto least = ranks_.begin();
   if (std::get<Source>(*least) == detection.source && std::next(least) != ranks_.end() &&
@@ -94,6 +98,7 @@ void EvidenceBook::saw(const Detection& detection, const Decision& decision, std
   }
   entries_.erase(std::get<Source>(*least));
   ranks_.erase(least);
+  return news;
 }
 
 const std::pair<const Source, EvidenceBook::Entry>* EvidenceBook::of(const Address& address) const {

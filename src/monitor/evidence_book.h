@@ -53,10 +53,14 @@ class EvidenceBook {
     Proof proof = Proof::forgeable;    // as above
     std::time_t first = 0;
     std::time_t last = 0;
-    Decision decision;  // the last
+    Decision decision;     // the last
+    std::time_t told = 0;  // the last time that saw() said true
   };
 
-  void saw(const Detection& detection, const Decision& decision, std::time_t now);
+  // True: that is worth an event. It is new, decided otherwise or stronger than before, or the last
+  // event about it was an hour ago.
+  bool saw(const Detection& detection, const Decision& decision, std::time_t now);
+  static constexpr std::chrono::hours kNewsAgain{1};
 
   // Of the host itself, else of its /64; nothing: nothing is known.
   [[nodiscard]] const std::pair<const Source, Entry>* of(const Address& address) const;

@@ -218,6 +218,26 @@ std::string Lines::would_ban(const Source& source, std::chrono::seconds duration
                 (without_firewall ? " and FIREWALL=\"auto\"" : "") + " in " + printable(conf_path));
 }
 
+std::string Lines::would_ban_but_observes(const Source& source,
+                                          std::chrono::seconds duration) const {
+  return notice("would ban " + source.text() + " for " + words::duration(duration) +
+                " (observe mode); to arm, run \"portsentryctl arm\"");
+}
+
+std::string Lines::over_budget(BanClass how) const {
+  return error(words::evidence(how) + " ask for more bans than are made (" +
+               std::to_string(BanBudget::kPerSecond) + " a second, " +
+               std::to_string(BanBudget::kBurst) +
+               " at once): a flood, most likely under forged addresses. What is beyond is told and "
+               "counted, and not banned; other scanners are banned as usual");
+}
+
+std::string Lines::within_budget(BanClass how, std::uint64_t refused) const {
+  return notice("the flood is over: " + words::evidence(how) + " are banned again; " +
+                std::to_string(refused) + (refused == 1 ? " probe" : " probes") +
+                " of that kind banned nobody");
+}
+
 std::string Lines::would_not_ban(const Address& address, std::string_view reason) const {
   return notice("would not ban " + address.text() + " even when armed (" + std::string(reason) +
                 ")");

@@ -21,6 +21,7 @@
 
 #include "common/config.h"
 #include "common/messages.h"
+#include "monitor/ban_budget.h"
 #include "monitor/decide.h"
 
 namespace portsentry::monitor {
@@ -84,6 +85,12 @@ class Lines {
   [[nodiscard]] std::string would_ban(const Source& source, std::chrono::seconds duration,
                                       Protocol protocol, bool without_firewall,
                                       std::string_view conf_path) const;
+  // The same where the file arms, and "portsentryctl observe" stands above it.
+  [[nodiscard]] std::string would_ban_but_observes(const Source& source,
+                                                   std::chrono::seconds duration) const;
+  // Armed, and too many bans of the kind were asked for lately.
+  [[nodiscard]] std::string over_budget(BanClass how) const;
+  [[nodiscard]] std::string within_budget(BanClass how, std::uint64_t refused) const;
   [[nodiscard]] std::string would_not_ban(const Address& address, std::string_view reason) const;
   [[nodiscard]] std::string narrowed(const Source& from, const Address& to, Narrowed why) const;
   [[nodiscard]] std::string expired(const Source& source) const;

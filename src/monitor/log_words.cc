@@ -149,6 +149,8 @@ std::string_view refusal(Reason reason) {
       return "a network of this host's containers or virtual machines";
     case Reason::protected_unknown:
       return "it is not known yet whom not to ban";
+    case Reason::allowed:
+      return "allowed by portsentryctl";
     case Reason::ban:
     case Reason::ignored:
     case Reason::already_banned:
@@ -157,8 +159,23 @@ std::string_view refusal(Reason reason) {
     case Reason::observe:
     case Reason::command_only:
     case Reason::over_budget:
+    case Reason::over_budget_proven:
+    case Reason::over_budget_spread:
+    case Reason::over_budget_single:
     case Reason::count_:
       break;
+  }
+  return "";
+}
+
+std::string evidence(BanClass how) {
+  switch (how) {
+    case BanClass::single:
+      return "sources of a few packets that anybody could have sent";
+    case BanClass::spread:
+      return "sources that probe port after port";
+    case BanClass::proven:
+      return "scanners that are proven to be where they say";
   }
   return "";
 }
@@ -169,6 +186,8 @@ std::string_view others(Narrowed why) {
       break;
     case Narrowed::ignored:
       return "an address of IGNORE_FILE";
+    case Narrowed::allowed:
+      return "an address that portsentryctl allows";
     case Narrowed::own_address:
       return "an address of this host";
     case Narrowed::next_hop:

@@ -8,6 +8,7 @@
 
 #include "common/messages.h"
 #include "monitor/decide.h"
+#include "monitor/offences.h"
 
 namespace portsentry::monitor::words {
 
@@ -24,6 +25,9 @@ std::string refusal(Verdict verdict, std::int32_t error);
 std::string command_refusal(Verdict verdict, std::int32_t error);
 // The same for what the monitor knows by itself; only for reasons by which somebody is protected.
 std::string_view refusal(Reason reason);
+
+// Those who cause bans of this class, at the beginning of a sentence.
+std::string evidence(BanClass how);
 
 // Who the rest of a network is, that a ban is narrowed for.
 std::string_view others(Narrowed why);

@@ -63,8 +63,11 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
 void Monitor::start(Now now) {
   started_ = now.wall;
   say(lines_.starting(setup_.version));
-  if (!setup_.config.armed()) say(lines_.observing(setup_.conf_path));
-  owe(Accept{.armed = setup_.config.armed()}, now);
+  recall_override(now);
+  recall_offences(now);
+  if (!setup_.config.armed() && !word_) say(lines_.observing(setup_.conf_path));
+  told_armed_ = setup_.config.armed();
+  owe(Accept{.armed = told_armed_}, now);
 }
 
 void Monitor::shut_down() {
@@ -137,6 +140,7 @@ void Monitor::tick(Now now) {
   for (const Bans::Ended& ended : started ? bans_.expire(now) : std::vector<Bans::Ended>{}) {
     const bool told = ended.held && ended.acknowledged;
     if (!told) tally_.given_up += 1;
+    if (ended.held) record_end(EventKind::expired, ended.source, "", now);
     ban_over(ended.source, told, ended.wrapped, now);
     by_hand_settled(ended.source, true);
   }
@@ -148,6 +152,9 @@ void Monitor::tick(Now now) {
   scout_tick(now);
   if (tell_again_ && *tell_again_ <= now.steady) tell_scores(now);
   stop_when_told(now);
+  tell_recovered(now);
+  if (reverts_at_ && *reverts_at_ <= now.steady) revert(now);
+  if (forget_offences_at_ && *forget_offences_at_ <= now.steady) forget_offences(now);
   tell_restored_when_done();
   if (sensor_must_end_by_ && *sensor_must_end_by_ <= now.steady) {
     sensor_broken("it closed its channel and did not end", now);
@@ -183,11 +190,26 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
       stopping_ && !stopping_->over ? std::optional(stopping_->until) : std::nullopt;
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
   const auto bans_due = phase_ == Phase::serving ? bans_.next_due() : std::nullopt;
-  for (const auto& due : {bans_due, reconcile_due(), by_hand_due(), lift_protected_at_,
-                          wrappers_.next_due(), budget_.summary_due(), hooks_.summary_due(),
-                          retry_send_, rewrite_blocked_, queue_.next_due(), sensor_must_end_by_,
-                          reload_due, before_until_, scout_due(), tell_again_, stop_due,
-                          control_due()}) {
+  for (const auto& due : {bans_due,
+                          reconcile_due(),
+                          by_hand_due(),
+                          lift_protected_at_,
+                          wrappers_.next_due(),
+                          budget_.summary_due(),
+                          hooks_.summary_due(),
+                          retry_send_,
+                          rewrite_blocked_,
+                          queue_.next_due(),
+                          sensor_must_end_by_,
+                          reload_due,
+                          before_until_,
+                          scout_due(),
+                          tell_again_,
+                          stop_due,
+                          control_due(),
+                          reverts_at_,
+                          ban_budget_.next_due(),
+                          forget_offences_at_}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

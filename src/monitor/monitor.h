@@ -7,7 +7,8 @@
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
 // monitor_scout.cc (channel S: who is protected), monitor_control.cc (what portsentryctl asks),
-// monitor_self_test.cc, monitor_status.cc.
+// monitor_record.cc (what is written down for later questions), monitor_override.cc (arm and
+// observe), monitor_self_test.cc, monitor_status.cc.
 #pragma once
 
 #include <array>
@@ -27,8 +28,12 @@
 #include "common/local_view.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "monitor/ban_budget.h"
 #include "monitor/bans.h"
 #include "monitor/decide.h"
+#include "monitor/events.h"
+#include "monitor/evidence_book.h"
+#include "monitor/explanation.h"
 #include "monitor/hooks.h"
 #include "monitor/ignore_list.h"
 #include "monitor/line_queue.h"
@@ -36,8 +41,11 @@
 #include "monitor/log_lines.h"
 #include "monitor/memory.h"
 #include "monitor/now.h"
+#include "monitor/offences.h"
+#include "monitor/override.h"
 #include "monitor/protected.h"
 #include "monitor/reconcile.h"
+#include "monitor/report.h"
 #include "monitor/resolver_client.h"
 #include "monitor/score_book.h"
 #include "monitor/scouted.h"
@@ -209,6 +217,33 @@ class Monitor {
   // Whom never to ban may be somebody else now: what holds against them is lifted. Soon, and once
   // for many calls.
   void protection_changed(Now now);
+  // ---- what portsentryctl asks for; whether it may is judged before ------------------------------
+
+  // Bans are made whatever the file says; with `confirm_within` (1 s .. kMaxBan) for so long, unless
+  // confirm() comes. An override is on the disk like everything that is noted, and outlives a restart.
+  ModeChange arm(std::optional<std::chrono::seconds> confirm_within, Now now);
+  // From a login session that began at `session_began`, wall clock.
+  ModeChange confirm(std::time_t session_began, Now now);
+  // None are made, whatever the file says.
+  ModeChange observe(Now now);
+  // The file alone counts again.
+  ModeChange follow_file(Now now);
+  struct Mode {
+    BlockModes file;               // BLOCK_TCP and BLOCK_UDP as the file has them
+    std::optional<Override> word;  // what stands above it
+    bool armed;                    // bans are made, all considered
+  };
+  [[nodiscard]] Mode mode() const;
+
+  // Everything that is known of `address`, and what was decided.
+  [[nodiscard]] Explanation evidence(const Address& address, Now now) const;
+  // Who was banned since `since`, or would have been, by source. Reads at most kMaxReportEvents
+  // events. An error: they cannot be read.
+  [[nodiscard]] Result<Report> report(std::time_t since);
+  static constexpr std::size_t kMaxReportEvents = 50'000;
+  [[nodiscard]] BanBudget::State budget(BanClass how, Now now) const {
+    return ban_budget_.state(how, now.steady);
+  }
 
   // Runs what is due; call when `wake_at` has come, and after every event.
   void tick(Now now);
@@ -273,9 +308,32 @@ class Monitor {
   void detected(const Detection& detection, Now now);
   void ban(const Detection& detection, const Decision& decision, Now now);
   void already_banned(const Detection& detection, Now now);
+  void proven_after_all(const Detection& detection, const std::pair<const Source, Bans::Ban>& known,
+                        Now now);
   void tell_event(const Detection& detection, Now now);
   void tell_fate(const Detection& detection, Fate fate, std::string_view reason, Now now);
   void tell_refusal(const Detection& detection, std::string_view reason, Now now);
+
+  // What is written down, and what a source has on its record.
+  void record(const Event& event);
+  void record_detection(const Detection& detection, const Decision& decision, Now now);
+  void record_outcome(const Bans::Answer& answer, const Outcome& outcome, Now now);
+  void record_lift(const Bans::Answer& answer, Now now);
+  void count_offence(const Bans::Answer& answer, Now now);
+  void record_end(EventKind kind, const Source& source, std::string_view detail, Now now);
+  void over_budget(BanClass how, Now now);
+  void tell_recovered(Now now);
+  void recall_offences(Now now);
+  void forget_offences(Now now);
+
+  // The mode: the file's, and an administrator's word.
+  [[nodiscard]] Config file_config() const;
+  void use_modes();
+  void recall_override(Now now);
+  void set_override(std::optional<Override> word, EventKind kind, std::string_view detail, Now now);
+  void tell_mode();
+  void tell_armed(Now now);
+  void revert(Now now);
 
   // Commands.
   bool run(Command command, const Source& source, const BanCause& cause, Now now);
@@ -416,6 +474,10 @@ class Monitor {
   Lines lines_;
   Bans bans_;
   LogBudget budget_;
+  BanBudget ban_budget_;
+  OffenceBook offences_;
+  EvidenceBook evidence_;
+  EventBudget event_budget_;
   Hooks hooks_;
   Wrappers wrappers_;
   LineQueue queue_;
@@ -469,6 +531,11 @@ class Monitor {
   };
   std::multimap<Source, HandWait> hand_waits_;
   std::uint64_t next_hand_job_ = 1;
+  BlockModes file_modes_;         // setup_.config has the modes that are in force
+  std::optional<Override> word_;  // above the file's
+  std::optional<Clock::time_point> reverts_at_;
+  bool told_armed_ = true;  // what the enforcer was told last
+  std::optional<Clock::time_point> forget_offences_at_;
 
   // What led to a ban that is asked for and not answered yet.
   std::map<Source, Detection> asked_for_;

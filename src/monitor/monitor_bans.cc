@@ -23,6 +23,7 @@ std::chrono::milliseconds rewrite_delay(std::size_t bans) {
 bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
   const auto answer = bans_.answer(outcome, now);
   if (!answer) return false;
+  record_outcome(*answer, outcome, now);
   const Source& source = answer->source;
   switch (answer->change) {
     case Bans::Change::enforced:

@@ -22,11 +22,16 @@ void Monitor::detected(const Detection& detection, Now now) {
                          .scouted = scouted_,
                          .bans = bans_,
                          .wall = now.wall,
-                         .interface = interface ? std::string_view(*interface) : ""});
+                         .interface = interface ? std::string_view(*interface) : "",
+                         .budget = ban_budget_,
+                         .offences = offences_,
+                         .steady = now.steady,
+                         .allowed = {}});
   decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
   const Source& source = detection.source;
   const BanCause cause{detection.protocol, detection.port};
 
+  record_detection(detection, decision, now);
   switch (decision.reason) {
     case Reason::ignored:
       return;
@@ -37,6 +42,9 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::already_asked:
     case Reason::refused_before:
     case Reason::over_budget:
+    case Reason::over_budget_proven:
+    case Reason::over_budget_spread:
+    case Reason::over_budget_single:
       // Nothing new to say but the scan itself: 1.2's "already blocked" would not be true.
       if (!budget_.is_news(source, detection.kind, now)) break;
       tell_event(detection, now);
@@ -51,14 +59,16 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::protected_network:
     case Reason::container_network:
     case Reason::protected_unknown:
+    case Reason::allowed:
       tell_refusal(detection, words::refusal(decision.reason), now);
       break;
     case Reason::observe: {
       if (!budget_.is_news(source, detection.kind, now)) break;
       tell_event(detection, now);
       const std::string would =
-          lines_.would_ban(decision.target, setup_.config.block_time, detection.protocol,
-                           setup_.config.firewall == Firewall::none, setup_.conf_path);
+          word_ ? lines_.would_ban_but_observes(decision.target, decision.duration)
+                : lines_.would_ban(decision.target, decision.duration, detection.protocol,
+                                   setup_.config.firewall == Firewall::none, setup_.conf_path);
       log_named(
           source, detection.address,
           [lines = lines_, detection, would](std::string_view host) {
@@ -94,10 +104,12 @@ void Monitor::ban(const Detection& detection, const Decision& decision, Now now)
   bans_.ask(target,
             {.address = detection.address,
              .cause = cause,
-             .duration = setup_.config.block_time,
-             .of = class_of(detection),
-             .proof = detection.proof},
+             .duration = decision.duration,
+             .of = decision.how,
+             .proof = detection.proof,
+             .offences = decision.offences},
             now);
+  ban_budget_.spend(decision.how, now.steady);
   if (after_command) bans_.hold(target, now);
   asked_for_.insert_or_assign(target, detection);
   pump(now);
@@ -115,6 +127,7 @@ void Monitor::already_banned(const Detection& detection, Now now) {
   const Source& source = detection.source;
   const auto* known = bans_.covering(detection.address);
   hooks_.seen(known->first, now);
+  if (detection.proof != Proof::forgeable) proven_after_all(detection, *known, now);
   const bool news = budget_.is_news(source, detection.kind, now);
   if (news) tell_event(detection, now);
   const auto& told = known->second.told_already;
@@ -124,6 +137,27 @@ void Monitor::already_banned(const Detection& detection, Now now) {
   }
   bans_.told_already(known->first, now);
   tell_fate(detection, Fate::already_blocked, {}, now);
+}
+
+// A scan ban that rests on packets which anybody could have sent, of a source that has now proven
+// itself: it gets the time of a proven one, once.
+void Monitor::proven_after_all(const Detection& detection,
+                               const std::pair<const Source, Bans::Ban>& known, Now now) {
+  const auto& [source, ban] = known;
+  const bool upgrades = ban.origin == Origin::scan && ban.of != BanClass::proven &&
+                        ban.state == Bans::State::enforced && !ban.term.permanent();
+  if (!upgrades || !ban_budget_.has(BanClass::proven, now.steady)) return;
+  const auto offences = offences_.count(source, now.wall, setup_.config.block_time_max);
+  const auto duration = ban_duration(BanClass::proven, offences, setup_.config);
+  if (now.steady + duration <= ban.term.until) return;
+  const Bans::Wanted wanted{.address = detection.address,
+                            .cause = {detection.protocol, detection.port},
+                            .duration = duration,
+                            .of = BanClass::proven,
+                            .proof = detection.proof,
+                            .offences = offences};
+  if (bans_.change(Source(source), wanted, now) == Bans::Changed::asked)
+    ban_budget_.spend(BanClass::proven, now.steady);
 }
 
 void Monitor::tell_event(const Detection& detection, Now now) {

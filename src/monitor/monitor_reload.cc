@@ -190,7 +190,7 @@ void Monitor::commit(Now now) {
     sensor_ = std::exchange(successor_, {});
     effects_.promote_successor();
   }
-  before_ = Generation{generation_, setup_.config, setup_.ignored};
+  before_ = Generation{generation_, file_config(), setup_.ignored};
   before_until_ = now.steady + kRootFollows;
   use(std::move(done.next));
   effects_.adopt_file(ReloadedFile::history, !setup_.config.history_file.empty());
@@ -199,6 +199,7 @@ void Monitor::commit(Now now) {
   effects_.drop_offer();
   if (armed_before != setup_.config.armed()) owed_.emplace_back(Arm{setup_.config.armed()});
   say(lines_.reloaded(generation_));
+  tell_armed(now);
   if (armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
   if (done.new_watch) {
     log_all(lines_.listening(setup_.config, sensor_.unbound));
@@ -214,6 +215,8 @@ void Monitor::commit(Now now) {
 void Monitor::use(Generation next) {
   generation_ = next.number;
   setup_.config = std::move(next.config);
+  file_modes_ = modes_of(setup_.config);
+  use_modes();
   setup_.ignored = std::move(next.ignored);
   lines_ = Lines(setup_.config);
   effects_.log_by(setup_.config);

@@ -12,6 +12,7 @@ bool Monitor::on(const TableCreated& table, Now now) {
   const Backend before = std::exchange(backend_, table.backend);
   if (!table.again) {
     phase_ = Phase::adopting;
+    tell_armed(now);
     recall(now);
     return true;
   }
@@ -83,6 +84,7 @@ bool Monitor::on(const Lifted& lifted, Now now) {
   bans_.forget(source);
   tally_.lifted_by_hand += 1;
   log_limited(source, lines_.lifted_by_hand(source), now);
+  record_end(EventKind::lifted, source, "deleted from the kernel's set by hand", now);
   ban_over(source, false, wrapped, now);
   by_hand_settled(source, true);
   blocked_changed(now);

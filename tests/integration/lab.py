@@ -344,7 +344,7 @@ def config_text(**changes):
     """An armed configuration, trigger 1; a change to None leaves the key out."""
     keys = {
         "TCP_PORTS": "1-100", "UDP_PORTS": "69,161", "BLOCK_TCP": "1", "BLOCK_UDP": "1", "SCAN_TRIGGER": "1",
-        "BLOCK_TIME": "30m", "IGNORE_FILE": IGNORE, "HISTORY_FILE": STATE / "portsentry.history",
+        "BLOCK_TIME": "30m", "BLOCK_TIME_FORGEABLE": "30m", "IGNORE_FILE": IGNORE, "HISTORY_FILE": STATE / "portsentry.history",
         "BLOCKED_FILE": STATE / "portsentry.blocked",
     }
     keys.update(changes)

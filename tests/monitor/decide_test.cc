@@ -33,7 +33,11 @@ class Decide : public ::testing::Test {
                               .scouted = scouted_,
                               .bans = bans_,
                               .wall = kNow.wall,
-                              .interface = interface_});
+                              .interface = interface_,
+                              .budget = budget_,
+                              .offences = offences_,
+                              .steady = kNow.steady,
+                              .allowed = allowed_});
   }
   Reason reason(const Detection& detection) { return on(detection).reason; }
   void ask(const Source& source) {
@@ -50,6 +54,9 @@ class Decide : public ::testing::Test {
   Scouted scouted_;
   Bans bans_;
   std::string_view interface_;
+  BanBudget budget_;
+  OffenceBook offences_;
+  std::function<bool(const Prefix&)> allowed_;
 };
 
 TEST_F(Decide, AnArmedProtocolBansAStranger) {
@@ -170,6 +177,71 @@ TEST_F(Decide, ForgedSourcesBeyondTheBoundAreTurnedAway) {
   Detection scan = probe("198.51.100.7");
   scan.distinct_ports = kSpreadPorts;
   EXPECT_EQ(reason(scan), Reason::ban);
+}
+
+TEST_F(Decide, WhoIsAllowedIsNotBannedNorIsTheNetworkAroundThem) {
+  allowed_ = [](const Prefix& prefix) { return prefix.contains(address("2001:db8:9::1")); };
+  const Prefix network = site("2001:db8:9::1").prefix();
+  EXPECT_TRUE(allowed_(network));
+  EXPECT_EQ(reason(probe(site("2001:db8:9::1"), "2001:db8:9::1")), Reason::allowed);
+  const Decision other = on(probe(site("2001:db8:9::2"), "2001:db8:9::2"));
+  EXPECT_EQ(other.reason, Reason::ban);
+  EXPECT_EQ(other.target, host("2001:db8:9::2"));
+  EXPECT_EQ(other.narrowed, Narrowed::allowed);
+}
+
+TEST_F(Decide, WhoIsAllowedWhileABanHoldsIsNotCalledBanned) {
+  bans_.adopt(host("198.51.100.7"), kTime, kTime, kNow);
+  allowed_ = [](const Prefix&) { return true; };
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::allowed);
+}
+
+TEST_F(Decide, ABanLastsByWhatProvesItAndByWhatWasBefore) {
+  Detection detection = probe("198.51.100.7");
+  EXPECT_EQ(on(detection).duration, std::chrono::minutes(10));
+  detection.distinct_ports = 50;
+  EXPECT_EQ(on(detection).how, BanClass::spread);
+  EXPECT_EQ(on(detection).duration, std::chrono::minutes(10));
+  detection.proof = Proof::established;
+  EXPECT_EQ(on(detection).how, BanClass::proven);
+  EXPECT_EQ(on(detection).duration, std::chrono::minutes(30));
+  offences_.confirmed(detection.source, kNow.wall, kNow.wall, config_.block_time_max);
+  EXPECT_EQ(on(detection).duration, std::chrono::hours(2));
+  EXPECT_EQ(on(detection).offences, 1U);
+  detection.proof = Proof::forgeable;
+  EXPECT_EQ(on(detection).duration, std::chrono::minutes(10)) << "a forger lengthens nothing";
+}
+
+TEST_F(Decide, EachClassHasABudgetOfItsOwn) {
+  for (unsigned i = 0; i < BanBudget::kBurst; ++i)
+    budget_.spend(BanClass::single, kNow.steady);
+  Detection detection = probe("198.51.100.7");
+  EXPECT_EQ(reason(detection), Reason::over_budget_single);
+  detection.distinct_ports = kSpreadPorts;
+  EXPECT_EQ(reason(detection), Reason::ban);
+  for (unsigned i = 0; i < BanBudget::kBurst; ++i)
+    budget_.spend(BanClass::spread, kNow.steady);
+  EXPECT_EQ(reason(detection), Reason::over_budget_spread);
+  detection.proof = Proof::handshake;
+  EXPECT_EQ(reason(detection), Reason::ban);
+  for (unsigned i = 0; i < BanBudget::kBurst; ++i)
+    budget_.spend(BanClass::proven, kNow.steady);
+  EXPECT_EQ(reason(detection), Reason::over_budget_proven);
+}
+
+TEST_F(Decide, WhoOnlyWatchesHasNoBudget) {
+  for (unsigned i = 0; i < BanBudget::kBurst; ++i)
+    budget_.spend(BanClass::single, kNow.steady);
+  config_.block_tcp = BlockMode::observe;
+  EXPECT_EQ(reason(probe("198.51.100.7")), Reason::observe);
+}
+
+TEST_F(Decide, AGatewayIsAGatewayHoweverMuchItProves) {
+  known_.next_hop("192.0.2.254");
+  Detection detection = probe("192.0.2.254");
+  detection.proof = Proof::handshake;
+  detection.distinct_ports = 100;
+  EXPECT_EQ(reason(detection), Reason::next_hop);
 }
 
 TEST(Reasons, EachHasANameThatTheWireTakes) {

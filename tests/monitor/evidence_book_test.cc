@@ -132,6 +132,22 @@ TEST_F(Evidences, WhatIsAWeekOldIsForgottenBitByBit) {
   EXPECT_TRUE(of("198.51.100.8"));
 }
 
+TEST_F(Evidences, TheSameAgainIsNewsAfterAnHourAndAnythingElseAtOnce) {
+  const Detection detection = probe("198.51.100.7");
+  const auto news = [&](const Detection& seen, Reason reason, std::time_t at) {
+    return book_.saw(seen, decision_on(seen, reason), at);
+  };
+  EXPECT_TRUE(news(detection, Reason::observe, kNow));
+  EXPECT_FALSE(news(detection, Reason::observe, kNow + 1));
+  EXPECT_TRUE(news(detection, Reason::next_hop, kNow + 2));
+  Detection spread = detection;
+  spread.distinct_ports = 5;
+  EXPECT_TRUE(news(spread, Reason::next_hop, kNow + 3));
+  EXPECT_FALSE(news(detection, Reason::next_hop, kNow + 4)) << "weaker again";
+  EXPECT_FALSE(news(spread, Reason::next_hop, kNow + 3602));
+  EXPECT_TRUE(news(spread, Reason::next_hop, kNow + 3603));
+}
+
 TEST_F(Evidences, AClockThatJumpsBreaksNothing) {
   for (const std::time_t at : {kNow, std::time_t{0}, std::time_t{-1}, kNow * 2, std::time_t{5}})
     saw(probe("198.51.100.7"), at);

@@ -46,7 +46,15 @@ class FakeEffects final : public Effects {
   }
   Result<EventPage> events(const EventQuery& query) override {
     if (!can_read) return Error{"state: the disk is gone"};
-    return find_noted(query);
+    return event_rows.empty() ? find_noted(query) : find_given(query);
+  }
+  // Pages of `event_rows`, whatever else is asked for.
+  [[nodiscard]] EventPage find_given(const EventQuery& query) const {
+    EventPage page;
+    for (std::size_t i = query.cursor; i < event_rows.size() && page.rows.size() < query.limit; ++i)
+      page.rows.push_back(event_rows[i]);
+    page.more = query.cursor + page.rows.size() < event_rows.size();
+    return page;
   }
   // As the store does it, from what was noted; an event's id is its note's number.
   [[nodiscard]] EventPage find_noted(const EventQuery& query) const {
@@ -107,8 +115,9 @@ class FakeEffects final : public Effects {
   std::optional<int> ended;
   bool resolver = true;
   std::vector<Resolve> asked;
-  std::vector<StateChange> notes;      // in order; the first has number 1
-  std::map<Source, StoredBan> memory;  // what the notes come to, of bans
+  std::vector<EventPage::Row> event_rows;  // ids from 1, one after the other
+  std::vector<StateChange> notes;          // in order; the first has number 1
+  std::map<Source, StoredBan> memory;      // what the notes come to, of bans
   int restored = 0;
   bool can_read = true;  // of the disk
   std::vector<TopQuery> tops;
@@ -121,6 +130,8 @@ class Story : public ::testing::Test {
     setenv("TZ", "UTC", 1);
     tzset();
     config_.block_tcp = config_.block_udp = BlockMode::ban;
+    // One time for all: which class gets which is offences_test.cc's.
+    config_.block_time_forgeable = config_.block_time;
     config_.ports.tcp.add(*Port::make(23));
     config_.ports.udp.add(*Port::make(161));
   }
@@ -210,6 +221,22 @@ class Story : public ::testing::Test {
   void ban(std::string_view from) {
     detect(probe(from));
     answer(Verdict::ok);
+  }
+  std::vector<Event> events(EventKind kind) const {
+    std::vector<Event> found;
+    for (const StateChange& change : effects_.notes) {
+      const auto* added = std::get_if<AddEvent>(&change);
+      if (added != nullptr && added->event.kind == kind) found.push_back(added->event);
+    }
+    return found;
+  }
+  template <class T>
+  std::vector<T> noted() const {
+    std::vector<T> found;
+    for (const StateChange& change : effects_.notes) {
+      if (const auto* note = std::get_if<T>(&change)) found.push_back(*note);
+    }
+    return found;
   }
   std::size_t count(std::string_view part) const {
     return static_cast<std::size_t>(std::count_if(
