@@ -331,7 +331,7 @@ class ConfiguringAutomaticBlocking(GuideTest):
         self.assert_cut_off(4)
 
     def test_removal_command_ends_the_block(self):
-        self.have_conf(UNDERSTANDING, BLOCKING, HOSTS_DENY, 'BLOCK_TIME="4s"\n')
+        self.have_conf(UNDERSTANDING, BLOCKING, HOSTS_DENY, 'BLOCK_TIME_FORGEABLE="4s"\n')
         self.start_by_word("sudo portsentry -stcp")
         self.probe(79)
         self.await_blocked_by_iptables(self.scanner.v4)
