@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from lab import DEADLINE, LabTest, await_true
+from lab import DEADLINE, PATIENCE, LabTest, await_true
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -80,14 +80,14 @@ class Flood(LabTest):
         return flood
 
     def time_to_ban(self, source, ports):
-        """Seconds from the last probe to the kernel's own word."""
+        """Seconds from the first probe to the kernel's own word."""
         monitor = subprocess.Popen(self.guard.inside(["stdbuf", "-oL", "nft", "monitor", "new", "elements"]),
                                    stdout=subprocess.PIPE, text=True)
         self.addCleanup(monitor.kill)
         frames = [self.syn(port, source=source) for port in ports]
         time.sleep(0.5)  # nft has no way to say that it listens
+        begin = time.monotonic()  # closing the socket that sends takes the kernel a while
         self.send(*frames)
-        begin = time.monotonic()
         for line in monitor.stdout:
             if f" {source} " in line or f"{{ {source}" in line:
                 return time.monotonic() - begin
@@ -101,7 +101,7 @@ class Flood(LabTest):
         self.assertIsNone(flood.poll(), "the flood was over too soon to prove anything")
         sent, seconds = flood.communicate(timeout=90)[0].split()
         print(f"time to ban in a flood of {sent} sources in {seconds} s:", *(f"{t * 1000:.0f} ms" for t in times))
-        self.assertLess(sorted(times)[1], 0.5)  # 0.1 s is the aim; this machine is shared
+        self.assertLess(sorted(times)[1], 0.1 * PATIENCE)
         # The flood has cost at most what its own budget grants.
         self.assertLess(len(self.lab.ban_set("ban4")), 300 + 30 * (float(seconds) + 10))
         self.assertGreater(daemon.counter("decision_over_budget_single"), 0)
