@@ -1,5 +1,7 @@
 #include "monitor/decide.h"
 
+#include <algorithm>
+
 #include "monitor/protected.h"
 
 namespace portsentry::monitor {
@@ -96,11 +98,26 @@ Narrowed narrowed(const Prefix& prefix, const Knowledge& known) {
   return Narrowed::no;
 }
 
+// The sensor knows no ignore list: of the ports that it has counted, those that the list would have
+// left out. It tells the newest ones only; the others count.
+std::uint32_t ports_that_count(const Detection& detection, const Knowledge& known) {
+  const auto ignored = static_cast<std::uint32_t>(
+      std::count_if(detection.touches.begin(), detection.touches.end(), [&](const Touch& touch) {
+        return known.ignored.covers({.address = detection.address,
+                                     .protocol = touch.protocol,
+                                     .port = touch.port,
+                                     .interface = known.interface,
+                                     .wall = known.wall});
+      }));
+  return detection.distinct_ports - std::min(ignored, detection.distinct_ports);
+}
+
 }  // namespace
 
 Decision decide(const Detection& detection, const Knowledge& known) {
+  const std::uint32_t ports = ports_that_count(detection, known);
   const auto answer = [&](Reason reason) {
-    return Decision{reason, detection.source, Narrowed::no, class_of(detection)};
+    return Decision{reason, detection.source, Narrowed::no, class_of(detection.proof, ports)};
   };
   // The ignore list comes first: who is in it leaves no trace but a count.
   if (known.ignored.covers({.address = detection.address,
@@ -110,6 +127,7 @@ Decision decide(const Detection& detection, const Knowledge& known) {
                             .wall = known.wall})) {
     return answer(Reason::ignored);
   }
+  if (ports < known.config.scan_trigger) return answer(Reason::ignored);
   const Prefix host = Prefix::host(detection.address);
   if (is_allowed(host, known)) return answer(Reason::allowed);
   if (const auto* ban = known.bans.covering(detection.address)) {

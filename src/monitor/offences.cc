@@ -17,15 +17,15 @@ std::uint64_t quiets_between(std::time_t from, std::time_t to, std::chrono::seco
 
 }  // namespace
 
-BanClass class_of(const Detection& detection) {
-  switch (detection.proof) {
+BanClass class_of(Proof proof, std::uint32_t distinct_ports) {
+  switch (proof) {
     case Proof::handshake:
     case Proof::established:
       return BanClass::proven;
     case Proof::forgeable:
       break;
   }
-  return detection.distinct_ports >= kSpreadPorts ? BanClass::spread : BanClass::single;
+  return distinct_ports >= kSpreadPorts ? BanClass::spread : BanClass::single;
 }
 
 std::chrono::seconds escalated(std::chrono::seconds base, std::chrono::seconds most,

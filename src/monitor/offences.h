@@ -37,7 +37,10 @@ inline constexpr std::array<std::string_view, kBanClasses> kBanClassNames{"singl
 // From this many distinct ports inside SCAN_WINDOW on.
 inline constexpr std::uint32_t kSpreadPorts = 5;
 
-[[nodiscard]] BanClass class_of(const Detection& detection);
+[[nodiscard]] BanClass class_of(Proof proof, std::uint32_t distinct_ports);
+[[nodiscard]] inline BanClass class_of(const Detection& detection) {
+  return class_of(detection.proof, detection.distinct_ports);
+}
 
 // Each offence makes a ban this many times as long.
 inline constexpr std::int64_t kEscalation = 4;

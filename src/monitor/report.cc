@@ -33,11 +33,6 @@ int weight(EventKind kind) {
   return 0;
 }
 
-BanClass class_of(Proof proof, std::uint32_t ports) {
-  if (proof != Proof::forgeable) return BanClass::proven;
-  return ports >= kSpreadPorts ? BanClass::spread : BanClass::single;
-}
-
 }  // namespace
 
 void Report::add(const Event& event) {

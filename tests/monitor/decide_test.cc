@@ -83,6 +83,25 @@ TEST_F(Decide, AConditionalLineIgnoresTheProbeAndNotTheSource) {
   EXPECT_EQ(reason(probe("198.51.100.7", Protocol::udp, 161)), Reason::ban);
 }
 
+TEST_F(Decide, IgnoredProbesDoNotBringASourceToTheTrigger) {
+  ignored_ = ignoring("198.51.100.7 proto tcp port 80-81\n");
+  config_.scan_trigger = 2;
+  const auto touched = [](std::uint32_t port) {
+    return Touch{.protocol = Protocol::tcp, .port = *Port::make(port), .age = kTime};
+  };
+  Detection detection = probe("198.51.100.7");
+  detection.distinct_ports = 3;
+  detection.touches = {touched(80), touched(81)};
+  EXPECT_EQ(reason(detection), Reason::ignored);
+  detection.touches = {touched(80), touched(82)};
+  EXPECT_EQ(reason(detection), Reason::ban);
+  detection.distinct_ports = 6;
+  detection.touches = {touched(80), touched(81), touched(1), touched(2), touched(3)};
+  EXPECT_EQ(on(detection).how, BanClass::single) << "four ports are not five";
+  detection.distinct_ports = 1;  // a sensor that contradicts itself
+  EXPECT_EQ(reason(detection), Reason::ignored);
+}
+
 TEST_F(Decide, ALineThatIsOverIgnoresNobody) {
   // kNow is 1970-01-12T13:46:40Z.
   ignored_ = ignoring("198.51.100.7 until 1970-01-12T13:46:41\n");
