@@ -127,7 +127,10 @@ Decision decide(const Detection& detection, const Knowledge& known) {
                             .wall = known.wall})) {
     return answer(Reason::ignored);
   }
-  if (ports < known.config.scan_trigger) return answer(Reason::ignored);
+  // Else the trigger is the sensor's word: a reload may just be changing it.
+  if (ports < detection.distinct_ports && ports < known.config.scan_trigger) {
+    return answer(Reason::ignored);
+  }
   const Prefix host = Prefix::host(detection.address);
   if (is_allowed(host, known)) return answer(Reason::allowed);
   if (const auto* ban = known.bans.covering(detection.address)) {

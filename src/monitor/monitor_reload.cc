@@ -131,6 +131,7 @@ bool Monitor::on(const ReloadFailed& failed, Now now) {
   effects_.drop_offer();
   if (before_ && failed.generation == generation_) {  // root did not follow: back to where it is
     use(*std::exchange(before_, std::nullopt));
+    tell_armed(now);
     before_until_.reset();
   }
   tally_.reloads_refused += 1;
@@ -197,7 +198,6 @@ void Monitor::commit(Now now) {
   effects_.adopt_file(ReloadedFile::blocked, !setup_.config.blocked_file.empty());
   effects_.adopt_file(ReloadedFile::log_file, !setup_.config.log_file.empty());
   effects_.drop_offer();
-  if (armed_before != setup_.config.armed()) owed_.emplace_back(Arm{setup_.config.armed()});
   say(lines_.reloaded(generation_));
   tell_armed(now);
   if (armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
