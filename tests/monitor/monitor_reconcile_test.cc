@@ -90,9 +90,11 @@ TEST_F(ReconcileStory, ABanThatEndsBeforeItIsOnTheDiskIsNeverTold) {
 }
 
 TEST_F(ReconcileStory, ManyBansOnADiskThatRefusesAreBoundedAndCounted) {
+  config_.block_time_forgeable = std::chrono::hours(1);
   serve();
   disk_ = false;
   for (unsigned i = 0; i < 20'000; ++i) {
+    wait(std::chrono::milliseconds(40));  // within the budget of single packets
     detect(probe("20." + std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
                  std::to_string(i % 256)));
     answer(Verdict::ok);

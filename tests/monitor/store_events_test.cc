@@ -175,9 +175,12 @@ TEST_F(StoreEvents, NoMoreAreKeptThanTheCap) {
   for (int i = 0; i < 100; ++i)
     add(kWall, EventKind::armed);
   flush();
-  const auto top = store_->top({.by = TopQuery::By::kind, .kind = EventKind::detected});
-  ASSERT_TRUE(top);
-  EXPECT_EQ(top->at(0).count, kMaxEvents - 100);
+  const auto oldest = store_->events({.newest_first = false, .limit = 1});
+  ASSERT_TRUE(oldest);
+  EXPECT_EQ(oldest->rows.at(0).id, 101U) << "the first hundred of the file made room";
+  const auto newest = store_->events({.newest_first = true, .limit = 1});
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->rows.at(0).id, kMaxEvents + 100);
 }
 
 }  // namespace
