@@ -128,7 +128,7 @@ void Monitor::pump(Now now) {
   // Wrappers come last: they are an addition.
   const auto send_ban = [&](const MonitorToEnforcer& message) {
     remember_asked(message);
-    return send(message);
+    return send(with_sessions(message));
   };
   const bool drained = owed_.empty() && bans_.pump(now, send_ban) && wrappers_.pump(send);
   retry_send_ = drained && !holding_back() ? std::nullopt : std::optional(now.steady + kSendAgain);

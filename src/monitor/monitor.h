@@ -401,6 +401,7 @@ class Monitor {
 
   // The scout.
   [[nodiscard]] Shield shield() const;
+  [[nodiscard]] MonitorToEnforcer with_sessions(MonitorToEnforcer message) const;
   void await_scout(Now now);
   void scout_told(Now now);
   void scout_tick(Now now);

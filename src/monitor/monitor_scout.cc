@@ -83,6 +83,15 @@ Shield Monitor::shield() const {
           .sessions = setup_.config.protect_sessions};
 }
 
+// A ban of somebody who has logged in, which only PROTECT_SESSIONS="0" allows, leaves them that
+// session.
+MonitorToEnforcer Monitor::with_sessions(MonitorToEnforcer message) const {
+  const auto keep = [&](const Source& source) { return scouted_.session_inside(source.prefix()); };
+  if (auto* ban = std::get_if<portsentry::Ban>(&message)) ban->keep_sessions = keep(ban->source);
+  if (auto* restore = std::get_if<Restore>(&message)) restore->keep_sessions = keep(restore->source);
+  return message;
+}
+
 std::vector<ProtectedEntry> Monitor::protected_entries(Now now) const {
   return monitor::protected_entries(shield(), now);
 }

@@ -549,8 +549,10 @@ class LabTest(unittest.TestCase):
         return rf"attackalert: {re.escape(kind)} scan from host: {host} to {protocol} port: {port}$"
 
     def blocked_line(self, address, set_name=None, duration="30m"):
+        """`duration` as granted, which the daemon stretches a little; None: any."""
+        told = stretched(duration) if duration else r"\w+"
         return (rf'attackalert: Host {re.escape(address)} has been blocked via nftables set '
-                rf'"inet portsentry {set_name or self.ban_set_of(address)}" for {stretched(duration)}$')
+                rf'"inet portsentry {set_name or self.ban_set_of(address)}" for {told}$')
 
     def await_ban(self, daemon, address, since=0, set_name=None, source=None):
         """The line that claims a ban, and the kernel's own word for it."""

@@ -34,7 +34,7 @@ class Forgery(LabTest):
     def await_sentinel_pair(self, daemon, source="10.77.0.199"):
         """A scanner of two ports: when it is banned, what was sent before it has been judged."""
         self.walk(source, (98, 99))
-        daemon.await_line(self.blocked_line(source, duration=r"\w+"))
+        daemon.await_line(self.blocked_line(source, duration=None))
 
     def test_own_address_and_loopback_are_never_banned(self):
         daemon = self.start(SCAN_TRIGGER="2", LOCAL_CHECK="0")
@@ -66,7 +66,7 @@ class Forgery(LabTest):
         decoys = [f"10.77.0.{n}" for n in (60, 61, 62)]
         self.scanner.nmap("-sS", "-p", "10-30", "-D", ",".join([*decoys, "ME"]), self.guard.v4)
         for address in (*decoys, self.scanner.v4):
-            daemon.await_line(self.blocked_line(address, duration=r"(10m\d*s?|9m\d+s)"))
+            daemon.await_line(self.blocked_line(address, duration="10m"))
         for left in self.lab.ban_set("ban4").values():
             self.assertLessEqual(left, 11 * 60, "forgeable evidence bans for the short time only")
 
@@ -111,7 +111,11 @@ class Flood(LabTest):
         daemon = self.start(SCAN_TRIGGER="2")
         flood = self.flood(200_000)
         flood.communicate(timeout=60)
-        self.send(self.syn(50, source="10.77.0.83"), self.syn(51, source="10.77.0.83"))
-        daemon.await_line(self.blocked_line("10.77.0.83"))
+
+        def scan():  # until the ring, which the flood has filled, takes it
+            self.send(self.syn(50, source="10.77.0.83"), self.syn(51, source="10.77.0.83"))
+            return daemon.matching(self.blocked_line("10.77.0.83"))
+
+        await_true(scan, "a source with two ports is banned")
         self.assertEqual(self.lab.banned(), {"10.77.0.83"})
         await_true(lambda: daemon.counter("sensor_probes") > 1000, "the flood was seen")

@@ -267,9 +267,9 @@ class PortsentryOperationModes(GuideTest):
     def test_audp_watches_everything_below_advanced_ports(self):
         self.start_by_word("sudo portsentry -audp")
         self.send(self.datagram(1023, source="10.77.0.61"), self.datagram(1024, source="10.77.0.62"),
-                  self.datagram(67, source="10.77.0.63"))
+                  self.datagram(7, source="10.77.0.63"))
         self.await_log(r"UDP scan from host: 10\.77\.0\.61/10\.77\.0\.61 to UDP port: 1023$")
-        self.await_log(r"from host: 10\.77\.0\.63/\S+ to UDP port: 67$")
+        self.await_log(r"from host: 10\.77\.0\.63/\S+ to UDP port: 7$")
         self.assertNotIn("10.77.0.62", file_text(LOG_FILE))
 
     # -- 3. Advanced Stealth Detection (the guide's caption for -stcp) --

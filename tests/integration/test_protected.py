@@ -143,8 +143,19 @@ class Protected(LabTest):
 
     def test_without_protect_sessions_a_login_protects_nobody(self):
         UTMP.write_bytes(utmp_record(self.scanner.v4))
-        daemon = self.start(PROTECT_SESSIONS="0")
-        self.assert_banned(daemon)
+        daemon = self.start(PROTECT_SESSIONS="0", LOGIN_PORTS="2222")
+        with self.guard.service("::", 2222) as listening:
+            theirs = self.scanner.endpoint(socket.AF_INET, socket.SOCK_STREAM)
+            theirs.connect((self.guard.v4, 2222))
+            ours, _ = listening.accept()
+        with ours, theirs:
+            self.assert_banned(daemon)
+            for _ in range(3):
+                theirs.send(b"x")
+                ours.settimeout(5)
+                self.assertEqual(ours.recv(1), b"x", "the session that it has lives on")
+            with self.guard.service("::", 2222):
+                self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 2222), "silent", "and it begins no other")
 
     def test_network_that_holds_a_login_is_narrowed_to_the_host(self):
         UTMP.write_bytes(utmp_record("fd99::1"))

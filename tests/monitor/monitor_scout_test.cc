@@ -76,7 +76,10 @@ TEST_F(ScoutStory, WithProtectSessionsOffALoginProtectsNobody) {
   serve();
   scout_tells({login("198.51.100.7")});
   detect(probe("198.51.100.7"));
-  EXPECT_EQ(sent<Ban>().size(), 1U);
+  detect(probe("198.51.100.8"));
+  ASSERT_EQ(sent<Ban>().size(), 2U);
+  EXPECT_TRUE(sent<Ban>()[0].keep_sessions) << "but the session that it has lives on";
+  EXPECT_FALSE(sent<Ban>()[1].keep_sessions);
 }
 
 TEST_F(ScoutStory, ANetworkThatHoldsALoginIsNarrowedToTheHost) {
