@@ -65,7 +65,7 @@ class WithoutANewSensor(Reloading):
         before = self.lab.ban_set("ban4")
         self.reload(daemon, BLOCK_TIME="1h")
         self.assertEqual(self.lab.ban_set("ban4").keys(), before.keys())
-        self.assertLessEqual(self.lab.ban_set("ban4")["10.77.0.40"], 1800)
+        self.assertLessEqual(self.lab.ban_set("ban4")["10.77.0.40"], 1890)
 
 
 class WithANewSensor(Reloading):

@@ -46,7 +46,7 @@ class WithTheDaemon(SiemTest):
         self.send(self.syn(23))
         a = re.escape(self.scanner.v4)
         for line in (rf"attackalert: TCP SYN/Normal scan from host: {a}/{a} to TCP port: 23",
-                     rf'attackalert: Host {a} has been blocked via nftables set "inet portsentry ban4" for 3[01]m',
+                     rf'attackalert: Host {a} has been blocked via nftables set "inet portsentry ban4" for 3[01]m(\d+s)?',
                      rf"attackalert: Host: {a}/{a} Port: 23 TCP Blocked"):
             for path in (SIEM_LOG, SYSLOG, LOG_FILE):
                 self.await_file(path, rf" portsentry\[{daemon.pid}\]: {line}$")
