@@ -430,6 +430,11 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
       set_state(entry, State::asked);
       set_due(entry, ban.term.until);
       queue(entry);
+    } else if ((over || ban.state == State::refused) && ban.by == Backend::nftables &&
+               ban.kernel_until > now.steady + kLastMoment) {
+      // The kernel has another time, which nobody could correct.
+      ban.pardon = Pardon::over;
+      begin_lift(entry);
     } else if (over && (ends_by_undo(ban) || ban.clear_first)) {
       ban.by = Backend::command;
       begin_lift(entry);

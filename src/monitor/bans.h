@@ -83,6 +83,8 @@ class Bans {
   static constexpr std::chrono::seconds kKernelTime = std::chrono::hours(24 * 30);
   // How far the kernel's clock and ours may be apart before it is asked for again: both round.
   static constexpr std::chrono::seconds kTolerance{5};
+  // The kernel's time is sent in whole seconds, rounded up: an element outlives its ban by that.
+  static constexpr std::chrono::seconds kLastMoment{2};
   // The most that a ban's time is stretched by, at random: a twentieth of it, and this.
   static constexpr std::chrono::seconds kMostSpread = std::chrono::minutes(10);
 

@@ -7,9 +7,6 @@ namespace portsentry::monitor {
 namespace {
 
 constexpr Clock::time_point kNever = Clock::time_point::max();
-// The kernel's time is sent in whole seconds, rounded up: an element outlives its ban by that.
-constexpr std::chrono::seconds kLastMoment{2};
-
 // Whether an element with `remaining` left (0: without expiry) is what `ban` should be in the
 // kernel.
 bool fits(const Bans::Ban& ban, std::chrono::seconds remaining, Now now) {
@@ -97,9 +94,10 @@ Bans::Adoption Bans::adopt(const Source& source, std::chrono::seconds left,
   ban.unseen = false;
   if (ban.id != 0) return Adoption::ignored;
   if (ban.state == State::restoring && !(ban.by == Backend::command)) {
-    if (ban.term.until > now.steady && !fits(ban, left, now)) return Adoption::corrected;
     ban.by = Backend::nftables;
+    const bool as_it_should_be = fits(ban, left, now);
     ban.kernel_until = until;
+    if (ban.term.until > now.steady && !as_it_should_be) return Adoption::corrected;
     if (ban.term.until <= now.steady) {
       ban.pardon = Pardon::over;
       begin_lift(entry);
@@ -110,6 +108,7 @@ Bans::Adoption Bans::adopt(const Source& source, std::chrono::seconds left,
   }
   if (!was_unseen) return Adoption::ignored;
   if (fits(ban, left, now)) return Adoption::joined;
+  ban.kernel_until = until;
   set_state(entry, State::changing);
   set_due(entry, ban.term.until);
   queue(entry);

@@ -39,6 +39,7 @@ std::size_t Bans::table_created(Backend backend, bool again, Now now) {
         if (backend == Backend::none || (backend == Backend::command && ends_by_undo(ban))) break;
         if (ban.id != 0) break;
         set_state(entry, State::restoring);
+        ban.kernel_until = now.steady;  // as far as is known
         set_due(entry, end_of(ban));
         restores_.push_back(entry->first);
         put_back += 1;

@@ -46,7 +46,7 @@ bool Monitor::on(const Audited& audited, Now now) {
   if (*found == Reconcile::Found::same) compared_ = now.wall;
   if (*found != Reconcile::Found::drift || listing_ || backend_ != Backend::nftables) return true;
   tally_.drifts += 1;
-  listing_.emplace();
+  listing_ = Listing{};
   bans_.expect_all();
   owe(ListHeld{}, now);
   return true;

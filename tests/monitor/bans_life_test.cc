@@ -293,6 +293,18 @@ TEST_F(BanLife, AnElementWhoseRowIsOverIsTakenOut) {
   EXPECT_EQ(answer(sent<Unban>()[0].id, Verdict::ok, 1s).change, Change::over);
 }
 
+TEST_F(BanLife, ATimeInTheKernelThatCannotBeCorrectedOutlivesNoBan) {
+  ASSERT_TRUE(bans_.recall(row(30min), Bans::Left::kernel, at(0s)));
+  EXPECT_EQ(bans_.adopt(kWho, 24h, 1h, at(0s)), Bans::Adoption::corrected);
+  bans_.table_created(Backend::nftables, false, at(0s));
+  pump(0s);
+  answer(sent<Restore>().at(0).id, Verdict::kernel_refused);
+  EXPECT_TRUE(bans_.expire(at(30min)).empty());
+  pump(30min);
+  ASSERT_EQ(sent<Unban>().size(), 1U);
+  EXPECT_EQ(answer(sent<Unban>()[0].id, Verdict::ok, 30min).change, Change::over);
+}
+
 TEST_F(BanLife, ARowThatEndedMeanwhileIsOverAndNotRestored) {
   ASSERT_TRUE(bans_.recall(row(-1s), Bans::Left::kernel, at(0s)));
   bans_.table_created(Backend::nftables, false, at(0s));
@@ -693,10 +705,9 @@ class AnyStory : public BanLife {
   void step() {
     t_ += std::chrono::milliseconds(roll(3000));
     const Source source = who(roll(30));
-    const Bans::Wanted ban = wanted(
-        roll(8) == 0 ? std::nullopt
-                     : std::optional(std::chrono::seconds(kLengths.at(roll(kLengths.size())))),
-        roll(2) == 0 ? Origin::scan : Origin::hand);
+    std::optional<std::chrono::seconds> length = kLengths.at(roll(kLengths.size()));
+    if (roll(8) == 0) length.reset();
+    const Bans::Wanted ban = wanted(length, roll(2) == 0 ? Origin::scan : Origin::hand);
     switch (roll(16)) {
       case 0:
       case 1:
@@ -766,7 +777,7 @@ class AnyStory : public BanLife {
 };
 
 TEST_F(AnyStory, EndsWithTheKernelHoldingWhatIsStored) {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     begin(seed);
     for (int i = 0; i < 600; ++i) {
@@ -777,9 +788,24 @@ TEST_F(AnyStory, EndsWithTheKernelHoldingWhatIsStored) {
     std::map<Source, std::optional<std::time_t>> held;
     for (const auto& [source, row] : disk_)
       held[source] = row.until;
+    // In its last moments the kernel, which counts in whole seconds, may hold what is over.
+    std::erase_if(kernel_, [&](const auto& e) {
+      return e.second <= at(t_).steady + Bans::kLastMoment && !held.contains(e.first);
+    });
+    // And where its clock was a little behind ours, what it holds has ended a little earlier.
+    std::erase_if(held, [&](const auto& e) {
+      return e.second && *e.second <= at(t_ + Bans::kTolerance + 1s).wall &&
+             !kernel_.contains(e.first);
+    });
     for (const auto& [source, until] : held) {
       const Bans::Ban* known = bans_.find(source);
       EXPECT_TRUE(kernel_.contains(source))
+          << source.text() << (known == nullptr ? " unknown" : " in state ")
+          << (known == nullptr ? 0 : static_cast<int>(known->state));
+    }
+    for (const auto& [source, until] : kernel_) {
+      const Bans::Ban* known = bans_.find(source);
+      EXPECT_TRUE(held.contains(source))
           << source.text() << (known == nullptr ? " unknown" : " in state ")
           << (known == nullptr ? 0 : static_cast<int>(known->state));
     }
@@ -792,12 +818,11 @@ TEST_F(AnyStory, EndsWithTheKernelHoldingWhatIsStored) {
       const auto left = std::chrono::duration<double>(until - at(t_).steady).count();
       ASSERT_NEAR(left, static_cast<double>(*end - at(t_).wall), 6.0) << source.text();
     }
-    ASSERT_EQ(bans_.native().elements, kernel_.size());
   }
 }
 
 TEST_F(AnyStory, LosesNoBanThatWasFlushedHoweverTheProcessDies) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     begin(seed);
     for (int i = 0; i < 200; ++i)
