@@ -65,6 +65,11 @@ void Monitor::await_scout(Now now) {
 void Monitor::scout_tick(Now now) {
   scouted_.expire(now);
   if (!scout_overdue_.at || *scout_overdue_.at > now.steady) return;
+  // Root starts it once everything that held is put back.
+  if (bans_.being_restored() > 0 && backend_ != Backend::none) {
+    scout_overdue_.at = now.steady + kScoutPatience;
+    return;
+  }
   scout_overdue_ = {.at = std::nullopt, .told = true};
   say(lines_.scout_overdue());
   announce_when_ready(now);
