@@ -101,7 +101,7 @@ class Bans {
   };
 
   // Why lift() was called.
-  enum class Pardon : std::uint8_t { none, ignored, shielded, by_hand, over };
+  enum class Pardon : std::uint8_t { none, ignored, allowed, shielded, by_hand, over };
 
   // Until when a ban is to hold: on the clock that it is counted by, and on the wall, which is what
   // is stored and shown.

@@ -62,6 +62,7 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
 
 void Monitor::start(Now now) {
   started_ = now.wall;
+  recall_allowed(now);
   say(lines_.starting(setup_.version));
   recall_override(now);
   recall_offences(now);

@@ -28,6 +28,7 @@
 #include "common/local_view.h"
 #include "common/messages.h"
 #include "common/result.h"
+#include "monitor/allow_list.h"
 #include "monitor/ban_budget.h"
 #include "monitor/bans.h"
 #include "monitor/decide.h"
@@ -257,6 +258,8 @@ class Monitor {
   void on_control(const ControlRequest& request, std::uint32_t who, Answer answer, Now now);
 
   [[nodiscard]] StatusReply status() const;
+  // The same, and what only a clock can tell: budgets, who is protected, alarms.
+  [[nodiscard]] StatusReply status(Now now) const;
   // Every counter, in a fixed order.
   [[nodiscard]] std::vector<NamedCount> counters() const;
 
@@ -425,9 +428,22 @@ class Monitor {
 
   // Answers to portsentryctl: the value, or why there is none.
   [[nodiscard]] ControlReply tell_counters(const CountersAsk& ask) const;
+  [[nodiscard]] ControlReply tell_bans(const ListAsk& ask) const;
+  [[nodiscard]] ControlReply tell_why(const WhyAsk& ask, Now now) const;
+  [[nodiscard]] ControlReply tell_report(const ReportAsk& ask);
+  [[nodiscard]] ControlReply tell_allowed(const AllowListAsk& ask) const;
+  [[nodiscard]] ControlReply tell_protected(const ProtectedAsk& ask, Now now) const;
   [[nodiscard]] ControlReply tell_history(const HistoryAsk& ask);
   [[nodiscard]] ControlReply tell_top(const TopAsk& ask);
+  [[nodiscard]] std::optional<OverrideShown> override_shown() const;
+  [[nodiscard]] std::vector<std::string> alarms(Now now) const;
   // These are answered when it is known how it ended.
+  void tell_change(const ModeChange& change, const Answer& answer);
+  void ask_ban(const BanAsk& ask, Answer answer, Now now);
+  void ask_unban(const UnbanAsk& ask, Answer answer, Now now);
+  void ask_flush(const FlushAsk& ask, Answer answer, Now now);
+  void ask_allow(const AllowAddAsk& ask, Answer answer, Now now);
+  void ask_disallow(const AllowRemoveAsk& ask, Answer answer, Now now);
   void ask_reload(Answer answer, Now now);
   void reload_ended(const ControlReply& reply);
   void ask_self_test(Answer answer, Now now);
@@ -605,6 +621,17 @@ class Monitor {
   Tally tally_;
   std::array<std::uint64_t, kReasons> decisions_{};
 
+  // Who is allowed.
+  void recall_allowed(Now now);
+  void end_allowed(Now now);
+  void allow_event(EventKind kind, const Prefix& prefix, std::string_view why, Now now);
+  [[nodiscard]] std::optional<ControlReply> allow(Allowed entry, Now now);
+  AllowList allowed_;
+
+  // What is being turned over by a `report`.
+  std::optional<Report> report_;
+  std::time_t report_since_ = 0;
+
   // Who waits for a reload to end, and until when.
   std::vector<Answer> reload_waiters_;
   std::optional<Clock::time_point> reload_answer_by_;
@@ -617,6 +644,8 @@ class Monitor {
     bool firewall_asked = false;  // and not answered
   };
   std::optional<SelfTest> self_test_;
+  bool scout_there_ = false;
+  std::uint64_t scout_restarts_ = 0;
   std::uint64_t next_test_ = 1;
   // What was sent and is not answered, though nobody may be waiting any more; 0: nothing.
   std::uint64_t sensor_test_ = 0;

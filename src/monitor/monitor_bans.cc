@@ -186,6 +186,12 @@ void Monitor::lifted(const Source& source, const Bans::Ban& ban, Now now) {
     case Bans::Pardon::ignored:
       log_limited(source, lines_.lifted_as_ignored(source), now);
       break;
+    case Bans::Pardon::allowed:
+      log_limited(
+          source,
+          lines_.notice("the ban of " + source.text() + " was lifted: the allow list names it now"),
+          now);
+      break;
     case Bans::Pardon::shielded:
       log_limited(source, lines_.lifted_as_protected(source), now);
       break;
@@ -253,6 +259,8 @@ bool Monitor::lift_where_protected(const Source& source, Now now) {
   if (ban == nullptr || ban->pardon != Bans::Pardon::none) return false;
   if (setup_.ignored.intersects(source.prefix(), now.wall)) {
     lift(source, Bans::Pardon::ignored, now);
+  } else if (allowed_.overlap(source.prefix()) != nullptr) {
+    lift(source, Bans::Pardon::allowed, now);
   } else if (protection(source.prefix(), shield()) != Protection::none) {
     lift(source, Bans::Pardon::shielded, now);
   } else {

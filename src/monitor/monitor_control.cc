@@ -30,45 +30,36 @@ ControlReply not_supported() {
   return Refused{RefusedCode::not_supported, "this daemon cannot do that"};
 }
 
-// As much of a page as fits a message, and at least one entry: none of them is half as large.
-template <class Page, class Entries>
-Page fitting(Page page, Entries Page::*entries) {
-  while ((page.*entries).size() > 1 && !fits(page)) {
-    (page.*entries).pop_back();
-    page.more = true;
-  }
-  return page;
-}
-
 }  // namespace
 
 void Monitor::on_control(const ControlRequest& request, std::uint32_t who, Answer answer, Now now) {
   if (const std::string command = command_of(request); !command.empty())
     say(lines_.notice("portsentryctl: user " + std::to_string(who) + ": " + command));
-  std::visit(overloaded{
-                 [&](const StatusRequest&) { answer(status()); },
-                 [&](const CountersAsk& ask) { answer(tell_counters(ask)); },
-                 [&](const ListAsk&) { answer(not_supported()); },
-                 [&](const WhyAsk&) { answer(not_supported()); },
-                 [&](const BanAsk&) { answer(not_supported()); },
-                 [&](const UnbanAsk&) { answer(not_supported()); },
-                 [&](const AllowListAsk&) { answer(not_supported()); },
-                 [&](const AllowAddAsk&) { answer(not_supported()); },
-                 [&](const AllowRemoveAsk&) { answer(not_supported()); },
-                 [&](const ProtectedAsk&) { answer(not_supported()); },
-                 [&](const TopAsk& ask) { answer(tell_top(ask)); },
-                 [&](const WatchAsk&) { answer(not_supported()); },
-                 [&](const ReloadAsk&) { ask_reload(std::move(answer), now); },
-                 [&](const ArmAsk&) { answer(not_supported()); },
-                 [&](const ConfirmAsk&) { answer(not_supported()); },
-                 [&](const ObserveAsk&) { answer(not_supported()); },
-                 [&](const FollowFileAsk&) { answer(not_supported()); },
-                 [&](const SelfTestAsk&) { ask_self_test(std::move(answer), now); },
-                 [&](const FlushAsk&) { answer(not_supported()); },
-                 [&](const HistoryAsk& ask) { answer(tell_history(ask)); },
-                 [&](const ReportAsk&) { answer(not_supported()); },
-             },
-             request);
+  std::visit(
+      overloaded{
+          [&](const StatusRequest&) { answer(status(now)); },
+          [&](const CountersAsk& ask) { answer(tell_counters(ask)); },
+          [&](const ListAsk& ask) { answer(tell_bans(ask)); },
+          [&](const WhyAsk& ask) { answer(tell_why(ask, now)); },
+          [&](const BanAsk& ask) { ask_ban(ask, std::move(answer), now); },
+          [&](const UnbanAsk& ask) { ask_unban(ask, std::move(answer), now); },
+          [&](const AllowListAsk& ask) { answer(tell_allowed(ask)); },
+          [&](const AllowAddAsk& ask) { ask_allow(ask, std::move(answer), now); },
+          [&](const AllowRemoveAsk& ask) { ask_disallow(ask, std::move(answer), now); },
+          [&](const ProtectedAsk& ask) { answer(tell_protected(ask, now)); },
+          [&](const TopAsk& ask) { answer(tell_top(ask)); },
+          [&](const WatchAsk&) { answer(not_supported()); },
+          [&](const ReloadAsk&) { ask_reload(std::move(answer), now); },
+          [&](const ArmAsk& ask) { tell_change(arm(ask.confirm_within, now), answer); },
+          [&](const ConfirmAsk& ask) { tell_change(confirm(ask.session_began, now), answer); },
+          [&](const ObserveAsk&) { tell_change(observe(now), answer); },
+          [&](const FollowFileAsk&) { tell_change(follow_file(now), answer); },
+          [&](const SelfTestAsk&) { ask_self_test(std::move(answer), now); },
+          [&](const FlushAsk& ask) { ask_flush(ask, std::move(answer), now); },
+          [&](const HistoryAsk& ask) { answer(tell_history(ask)); },
+          [&](const ReportAsk& ask) { answer(tell_report(ask)); },
+      },
+      request);
 }
 
 ControlReply Monitor::tell_counters(const CountersAsk& ask) const {
@@ -101,21 +92,18 @@ ControlReply Monitor::tell_history(const HistoryAsk& ask) {
     for (const EventPage::Row& row : found->rows) {
       EventShown event = shown(row.event, row.id);
       if (network && !(event.subject && ask.inside->contains(*event.subject))) continue;
-      if (page.events.size() == kMaxEntries) {
-        page.more = true;
-        return fitting(std::move(page), &HistoryPage::events);
-      }
+      page.more = page.events.size() == kMaxEntries;
+      if (page.more) break;
       page.events.push_back(std::move(event));
     }
-    page.more = found->more;
-    if (!network || !found->more || found->rows.empty())
-      return fitting(std::move(page), &HistoryPage::events);
-    query.cursor = found->rows.back().id;
+    if (page.more || !found->more) return fitting(std::move(page), &HistoryPage::events);
+    query.cursor = found->cursor;
   }
+  page.more = true;
   if (page.events.empty()) {
     return Refused{RefusedCode::failed, "none of the newest " +
                                             std::to_string(kMaxTurned * kMaxEventPage) +
-                                            " events is about that network; ask for one address"};
+                                            " events is about that"};
   }
   return fitting(std::move(page), &HistoryPage::events);
 }
@@ -171,10 +159,12 @@ void Monitor::control_tick(Now now) {
     reload_ended(Refused{RefusedCode::busy, "nothing came of it yet; see the log"});
   }
   if (self_test_ && self_test_->began + kSelfTestPatience <= now.steady) self_test_over();
+  end_allowed(now);
 }
 
 std::optional<Clock::time_point> Monitor::control_due() const {
   std::optional<Clock::time_point> due = reload_answer_by_;
+  if (const auto next = allowed_.next_due(); next && (!due || *next < *due)) due = next;
   if (self_test_ && (!due || self_test_->began + kSelfTestPatience < *due))
     due = self_test_->began + kSelfTestPatience;
   return due;

@@ -15,18 +15,19 @@ constexpr std::chrono::minutes kTellAlreadyEvery{1};
 void Monitor::detected(const Detection& detection, Now now) {
   tally_.detections += 1;
   const auto interface = setup_.local.interface_name(detection.interface);
-  const Decision decision =
-      decide(detection, {.config = setup_.config,
-                         .ignored = setup_.ignored,
-                         .local = setup_.local,
-                         .scouted = scouted_,
-                         .bans = bans_,
-                         .wall = now.wall,
-                         .interface = interface ? std::string_view(*interface) : "",
-                         .budget = ban_budget_,
-                         .offences = offences_,
-                         .steady = now.steady,
-                         .allowed = {}});
+  const Decision decision = decide(
+      detection,
+      {.config = setup_.config,
+       .ignored = setup_.ignored,
+       .local = setup_.local,
+       .scouted = scouted_,
+       .bans = bans_,
+       .wall = now.wall,
+       .interface = interface ? std::string_view(*interface) : "",
+       .budget = ban_budget_,
+       .offences = offences_,
+       .steady = now.steady,
+       .allowed = [this](const Prefix& prefix) { return allowed_.overlap(prefix) != nullptr; }});
   decisions_.at(static_cast<std::size_t>(decision.reason)) += 1;
   const Source& source = detection.source;
   const BanCause cause{detection.protocol, detection.port};

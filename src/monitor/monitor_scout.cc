@@ -13,12 +13,14 @@ constexpr std::chrono::seconds kScoutPatience{5};
 }  // namespace
 
 bool Monitor::on(const ScoutChannel&, Now) {
+  scout_there_ = true;
   return true;
 }
 
 // What it told last stays true, until the next one has looked.
 bool Monitor::on(const ScoutLost&, Now) {
   scouted_.lost();
+  scout_restarts_ += std::exchange(scout_there_, false) ? 1 : 0;
   say(lines_.scout_lost(scouted_.known()));
   return true;
 }

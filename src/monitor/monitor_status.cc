@@ -1,5 +1,6 @@
 // What `portsentryctl status` shows.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "common/text.h"
@@ -42,6 +43,56 @@ StatusReply Monitor::status() const {
   return reply;
 }
 
+StatusReply Monitor::status(Now now) const {
+  StatusReply reply = status();
+  const Mode mode = this->mode();
+  reply.armed = mode.armed;
+  reply.file_tcp = static_cast<std::uint32_t>(mode.file.tcp);
+  reply.file_udp = static_cast<std::uint32_t>(mode.file.udp);
+  reply.override_mode = override_shown();
+  reply.allowed = allowed_.size();
+  constexpr std::array<std::pair<BanClass, const char*>, kBanClasses> kClasses{
+      {{BanClass::proven, "proven"}, {BanClass::spread, "spread"}, {BanClass::single, "single"}}};
+  for (const auto& [how, name] : kClasses) {
+    const BanBudget::State state = budget(how, now);
+    reply.budgets.push_back({.name = name,
+                             .left = state.left,
+                             .burst = BanBudget::kBurst,
+                             .per_second = BanBudget::kPerSecond,
+                             .tripped = state.tripped,
+                             .turned_away = state.refused});
+  }
+  reply.protected_entries = protected_entries(now).size();
+  reply.scout = !protection_known() ? ScoutShown::unknown
+                : scout_there_      ? ScoutShown::complete
+                                    : ScoutShown::stale;
+  reply.alarms = alarms(now);
+  return reply;
+}
+
+// What somebody should look at, the worst first; few enough to fit (kMaxAlarms of wire_control.cc).
+std::vector<std::string> Monitor::alarms(Now now) const {
+  std::vector<std::string> out;
+  if (table_lost_) out.emplace_back("the firewall table is lost: nothing is blocked");
+  if (!protection_known()) {
+    out.emplace_back("it is not known yet whom not to ban (portsentry-scout): nobody is banned");
+  }
+  if (sensor_.phase != SensorPhase::ready && successor_.phase != SensorPhase::ready)
+    out.emplace_back("no sensor is classifying: nothing is seen");
+  if (reconcile_.drifted()) out.emplace_back("the kernel does not hold what it should");
+  if (bans_.fullest_set() * 100 / Bans::kKernelSetSize >= 80)
+    out.emplace_back("a set of the kernel is 80 % full");
+  if (effects_.losses().state_writes > 0 && !awaiting_.empty())
+    out.emplace_back("the disk refuses: bans hold and are not recorded");
+  for (const BanClass how : {BanClass::proven, BanClass::spread, BanClass::single}) {
+    if (budget(how, now).tripped) {
+      out.emplace_back("a budget of bans is spent: further scans of its class are only told");
+      break;
+    }
+  }
+  return out;
+}
+
 std::vector<ProcessShown> Monitor::processes() const {
   const auto state = [](SensorPhase phase) {
     switch (phase) {
@@ -62,6 +113,11 @@ std::vector<ProcessShown> Monitor::processes() const {
           {.name = "enforcer"},
           {.name = "monitor", .pid = setup_.self},
           {.name = "sensor", .state = state(sensor_.phase), .restarts = tally_.sensor_restarts},
+          {.name = "scout",
+           .state = !scout_there_      ? ProcessState::down
+                    : scouted_.known() ? ProcessState::running
+                                       : ProcessState::starting,
+           .restarts = scout_restarts_},
           {.name = "resolver",
            .state = resolver_.there()            ? ProcessState::running
                     : setup_.config.resolve_host ? ProcessState::down

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "common/text.h"
+#include "monitor/log_words.h"
 
 namespace portsentry::monitor {
 namespace {
@@ -80,6 +81,43 @@ EventShown shown(const Event& event, std::uint64_t id) {
   if (event.until) out.until = moment(*event.until);
   return out;
 }
+
+BanShown shown(const Source& source, const Bans::Ban& ban) {
+  const auto state = [&] {
+    switch (ban.state) {
+      case Bans::State::enforced:
+      case Bans::State::changing:
+      case Bans::State::count_:
+        break;
+      case Bans::State::asked:
+      case Bans::State::restoring:
+        return BanStateShown::pending;
+      case Bans::State::waiting:
+        return BanStateShown::waiting;
+      case Bans::State::refused:
+        return BanStateShown::refused;
+      case Bans::State::lifting:
+        return BanStateShown::lifting;
+      case Bans::State::stuck:
+        return BanStateShown::not_undone;
+    }
+    return BanStateShown::enforced;
+  }();
+  BanShown told{.source = source,
+                .state = state,
+                .origin = static_cast<OriginShown>(ban.origin),
+                .backend = ban.by == Backend::none ? ban.sent_to : ban.by,
+                .since = moment(ban.since),
+                .offences = ban.offences,
+                .recorded = ban.acknowledged};
+  if (ban.origin == Origin::scan) told.proof = ban.proof;
+  if (ban.term.wall) told.until = moment(*ban.term.wall);
+  if (state != BanStateShown::enforced && ban.last_no != Verdict::ok)
+    told.trouble = plain_text(words::refusal(ban.last_no, 0), kMaxText);
+  return told;
+}
+static_assert(static_cast<int>(OriginShown::recovered) == static_cast<int>(Origin::recovered) &&
+              static_cast<int>(OriginShown::scan) == static_cast<int>(Origin::scan));
 
 AllowedShown shown(const Allowed& entry) {
   AllowedShown out{.prefix = entry.prefix,

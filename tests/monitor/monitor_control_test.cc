@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/wire.h"
+#include "control_story.h"
 #include "monitor/monitor.h"
-#include "story.h"
 
 namespace portsentry::monitor {
 namespace {
@@ -36,39 +35,6 @@ TEST_F(Story, EveryCounterIsToldPageByPage) {
   for (std::size_t i = 0; i < all.size(); ++i)
     EXPECT_EQ(told.at(i), all.at(i).name);
 }
-
-class ControlStory : public Story {
- protected:
-  // What came of it; nothing yet: it is being worked on.
-  std::optional<ControlReply> ask(const ControlRequest& request) {
-    answers_.push_back(std::make_shared<std::optional<ControlReply>>());
-    monitor_->on_control(
-        request, 0, [here = answers_.back()](ControlReply reply) { *here = std::move(reply); },
-        now());
-    return *answers_.back();
-  }
-  const std::optional<ControlReply>& answered(std::size_t which) { return *answers_.at(which); }
-  template <class T>
-  static T as(const std::optional<ControlReply>& reply) {
-    if (!reply || !std::holds_alternative<T>(*reply)) {
-      ADD_FAILURE() << "another answer: " << (reply ? static_cast<int>(reply->index()) : -1);
-      return T{};
-    }
-    EXPECT_TRUE(decode_control_reply(encode(*reply), 0));
-    return std::get<T>(*reply);
-  }
-  static RefusedCode code(const std::optional<ControlReply>& reply) {
-    return as<Refused>(reply).code;
-  }
-  void happened(std::string_view source, EventKind kind = EventKind::banned) {
-    effects_.note(AddEvent{Event{.at = now().wall,
-                                 .kind = kind,
-                                 .source = Source::of(*Address::parse(source), false),
-                                 .detail = std::string(200, 'x')}});
-  }
-
-  std::vector<std::shared_ptr<std::optional<ControlReply>>> answers_;
-};
 
 TEST_F(ControlStory, HistoryIsTurnedOverToItsEndAndEveryEventIsToldOnce) {
   serve();

@@ -73,6 +73,7 @@ class FakeEffects final : public Effects {
         break;
       }
       page.rows.push_back({id, added->event});
+      page.cursor = id;
     }
     return page;
   }
