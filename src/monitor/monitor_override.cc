@@ -58,7 +58,7 @@ void Monitor::set_override(std::optional<Override> word, EventKind kind, std::st
   word_ = std::move(word);
   reverts_at_ = word_ ? reverts_at(*word_, now) : std::nullopt;
   use_modes();
-  effects_.note(SetOverride{word_});
+  note(SetOverride{word_});
   record({.at = now.wall, .kind = kind, .detail = std::string(detail)});
   tell_armed(now);
 }

@@ -93,7 +93,7 @@ bool is_past_budget(Reason reason) {
 }  // namespace
 
 void Monitor::record(const Event& event) {
-  effects_.note(AddEvent{event});
+  note(AddEvent{event});
 }
 
 // ---- a probe ------------------------------------------------------------------------------------
@@ -182,6 +182,8 @@ void Monitor::record_lift(const Bans::Answer& answer, Now now) {
   switch (answer.ban.pardon) {
     case Bans::Pardon::ignored:
       return ended(EventKind::lifted, "IGNORE_FILE names it now");
+    case Bans::Pardon::allowed:
+      return ended(EventKind::lifted, "allowed by portsentryctl");
     case Bans::Pardon::none:
     case Bans::Pardon::shielded:
       return ended(EventKind::lifted, "protected now");
@@ -198,7 +200,7 @@ void Monitor::count_offence(const Bans::Answer& answer, Now now) {
   if (ban.of != BanClass::proven || ban.origin != Origin::scan || !ban.term.wall) return;
   const auto& offence =
       offences_.confirmed(answer.source, *ban.term.wall, now.wall, setup_.config.block_time_max);
-  effects_.note(PutOffence{{answer.source, offence.count, offence.last_end}});
+  note(PutOffence{{answer.source, offence.count, offence.last_end}});
   if (!forget_offences_at_) forget_offences_at_ = now.steady + kForgetEvery;
 }
 
@@ -208,7 +210,7 @@ void Monitor::record_end(EventKind kind, const Source& source, std::string_view 
   event.source = source;
   record(event);
   const auto offence = offences_.ends(source, now.wall);
-  if (offence) effects_.note(PutOffence{{source, offence->count, offence->last_end}});
+  if (offence) note(PutOffence{{source, offence->count, offence->last_end}});
 }
 
 // ---- offences -----------------------------------------------------------------------------------
@@ -222,7 +224,7 @@ void Monitor::recall_offences(Now now) {
 
 void Monitor::forget_offences(Now now) {
   for (const Source& source : offences_.sweep(now.wall, setup_.config.block_time_max))
-    effects_.note(EraseOffence{source});
+    note(EraseOffence{source});
   forget_offences_at_ =
       offences_.size() > 0 ? std::optional(now.steady + kForgetEvery) : std::nullopt;
 }

@@ -72,22 +72,27 @@ class SpoofedFlood(AsMonitor):
         return int(fields[1])
 
     def time_to_tell(self, address):
-        """Seconds from the fifth probe to its detection, which counts five ports."""
+        """Seconds from the first probe to the detection that counts five ports."""
         frames = [packets.frame(self.guard.mac, self.scanner.mac, packets.ipv4(
             address, self.guard.v4, packets.TCP, packets.tcp(address, self.guard.v4, 40000, port, packets.SYN)))
             for port in TRAPS]
         with self.scanner.endpoint(socket.AF_PACKET, socket.SOCK_RAW) as wire:
             with self.scanner.entered():
                 wire.bind(("eth0", 0))
-            for data in frames:
-                wire.send(data)
             begin = time.monotonic()
-        wanted = packets.packed(address)
+            wanted = packets.packed(address)
+            sent = 0
 
-        def found():
-            return [when for when, source, ports in self.told if source == wanted and ports >= len(TRAPS)]
+            def found():
+                # Again and again: the ring, which the flood fills, may have had no room for one of them.
+                nonlocal sent
+                if time.monotonic() > begin + 0.05 * sent:
+                    sent += 1
+                    for data in frames:
+                        wire.send(data)
+                return [when for when, source, ports in self.told if source == wanted and ports >= len(TRAPS)]
 
-        await_true(found, f"{address} is told with five ports", 5 * PATIENCE)
+            await_true(found, f"{address} is told with five ports", DEADLINE)
         return max(found()[0] - begin, 0.0)
 
     def assert_told_in_time(self, trigger, each):

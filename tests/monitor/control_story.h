@@ -38,6 +38,7 @@ class ControlStory : public Story {
     monitor_->on_control(
         request, 0, [here = answers_.back()](ControlReply reply) { *here = std::move(reply); },
         now());
+    commit();
     return *answers_.back();
   }
   const std::optional<ControlReply>& answered(std::size_t which) { return *answers_.at(which); }

@@ -129,8 +129,9 @@ TEST(PolicyTable, EachProcessSendsOnlyOnItsOwnDescriptors) {
     }
     return found;
   };
-  EXPECT_EQ(sending(sensor::kPolicy), (std::set<std::string>{"sendto 3 peer", "sendto 6",
-                                                             "sendto 7", "sendto 64 and above"}));
+  EXPECT_EQ(sending(sensor::kPolicy),
+            (std::set<std::string>{"sendto 3 peer", "sendto 6", "sendto 7", "sendto 8",
+                                   "sendto 64 and above"}));
   EXPECT_EQ(sending(monitor::kPolicy),
             (std::set<std::string>{"sendto any peer", "sendto 9", "sendto 12"}));
   EXPECT_EQ(sending(resolver::kPolicy), (std::set<std::string>{"sendto any peer"}));
