@@ -445,6 +445,7 @@ class Monitor {
   void ask_allow(const AllowAddAsk& ask, Answer answer, Now now);
   void ask_disallow(const AllowRemoveAsk& ask, Answer answer, Now now);
   void ask_reload(Answer answer, Now now);
+  void send_reload(Now now);
   void reload_ended(const ControlReply& reply);
   void ask_self_test(Answer answer, Now now);
   bool on_test_outcome(const Outcome& outcome, Now now);
@@ -635,6 +636,8 @@ class Monitor {
   // Who waits for a reload to end, and until when.
   std::vector<Answer> reload_waiters_;
   std::optional<Clock::time_point> reload_answer_by_;
+  std::optional<Clock::time_point> reload_send_at_;  // it was asked for, and root is not told yet
+  Clock::time_point next_reload_;                    // root would not hear one before this
 
   struct SelfTest {
     Answer answer;

@@ -17,6 +17,7 @@ constexpr std::size_t kMaxTurned = 50;
 constexpr std::size_t kMaxTopName = 40;  // so that kMaxEntries of them fit
 // The longest reload: a successor's patience, twice, and what root needs.
 constexpr std::chrono::seconds kReloadPatience{20};
+constexpr std::chrono::milliseconds kBetweenReloads{1200};
 static_assert(kCountersPerPage <= kMaxEntries);
 
 template <class... F>
@@ -133,8 +134,8 @@ ControlReply Monitor::tell_top(const TopAsk& ask) {
 
 // ---- reload -------------------------------------------------------------------------------------
 
-// Root hears one a second at most and says nothing of the others: whoever asks in between waits for
-// the same one.
+// Root hears one a second at most and says nothing of the others: who asks while one is under way waits
+// for that one, and who asks too soon after the last is not passed on before its time.
 void Monitor::ask_reload(Answer answer, Now now) {
   if (phase_ != Phase::serving) {
     return answer(Refused{RefusedCode::busy, "the daemon is just starting"});
@@ -143,11 +144,20 @@ void Monitor::ask_reload(Answer answer, Now now) {
   reload_waiters_.push_back(std::move(answer));
   if (reload_answer_by_) return;
   reload_answer_by_ = now.steady + kReloadPatience;
+  reload_send_at_ = std::max(now.steady, next_reload_);
+  send_reload(now);
+}
+
+void Monitor::send_reload(Now now) {
+  if (!reload_send_at_ || *reload_send_at_ > now.steady) return;
+  reload_send_at_.reset();
+  next_reload_ = now.steady + kBetweenReloads;
   owe(RequestReload{}, now);
 }
 
 void Monitor::reload_ended(const ControlReply& reply) {
   reload_answer_by_.reset();
+  reload_send_at_.reset();
   for (const Answer& answer : std::exchange(reload_waiters_, {}))
     answer(reply);
 }
@@ -155,6 +165,7 @@ void Monitor::reload_ended(const ControlReply& reply) {
 // ---- time ---------------------------------------------------------------------------------------
 
 void Monitor::control_tick(Now now) {
+  send_reload(now);
   if (reload_answer_by_ && *reload_answer_by_ <= now.steady) {
     reload_ended(Refused{RefusedCode::busy, "nothing came of it yet; see the log"});
   }
@@ -163,7 +174,7 @@ void Monitor::control_tick(Now now) {
 }
 
 std::optional<Clock::time_point> Monitor::control_due() const {
-  std::optional<Clock::time_point> due = reload_answer_by_;
+  std::optional<Clock::time_point> due = reload_send_at_ ? reload_send_at_ : reload_answer_by_;
   if (const auto next = allowed_.next_due(); next && (!due || *next < *due)) due = next;
   if (self_test_ && (!due || self_test_->began + kSelfTestPatience < *due))
     due = self_test_->began + kSelfTestPatience;

@@ -124,6 +124,10 @@ TEST_F(ReloadAsked, WhatRootCouldNotReadIsToldToo) {
   ASSERT_TRUE(hear(ReloadFailed{ReloadProblem::config_file, ENOENT, 0}));
   EXPECT_EQ(code(answered(0)), RefusedCode::failed);
   EXPECT_FALSE(ask(ReloadAsk{})) << "and another may be asked for";
+  EXPECT_EQ(sent<RequestReload>().size(), 1U) << "but root would not hear it yet";
+  wait(1s);
+  EXPECT_EQ(sent<RequestReload>().size(), 1U);
+  wait(1s);
   EXPECT_EQ(sent<RequestReload>().size(), 2U);
 }
 
