@@ -95,7 +95,8 @@ Shield Monitor::shield() const {
 MonitorToEnforcer Monitor::with_sessions(MonitorToEnforcer message) const {
   const auto keep = [&](const Source& source) { return scouted_.session_inside(source.prefix()); };
   if (auto* ban = std::get_if<portsentry::Ban>(&message)) ban->keep_sessions = keep(ban->source);
-  if (auto* restore = std::get_if<Restore>(&message)) restore->keep_sessions = keep(restore->source);
+  if (auto* restore = std::get_if<Restore>(&message))
+    restore->keep_sessions = keep(restore->source);
   return message;
 }
 

@@ -46,8 +46,8 @@ TEST(Utmp, WhoHasLoggedInFromElsewhereIsTakenWithTheTime) {
 }
 
 TEST(Utmp, WhoIsNotOrNotYetOrNoMoreLoggedInIsNot) {
-  for (const int type : {EMPTY, RUN_LVL, BOOT_TIME, NEW_TIME, OLD_TIME, INIT_PROCESS,
-                           LOGIN_PROCESS, DEAD_PROCESS, ACCOUNTING})
+  for (const int type : {EMPTY, RUN_LVL, BOOT_TIME, NEW_TIME, OLD_TIME, INIT_PROCESS, LOGIN_PROCESS,
+                         DEAD_PROCESS, ACCOUNTING})
     EXPECT_TRUE(utmp_sessions(record(type, "198.51.100.7")).empty()) << type;
   EXPECT_TRUE(utmp_sessions(record(USER_PROCESS, "")).empty()) << "a console";
   EXPECT_TRUE(utmp_sessions(record(USER_PROCESS, "127.0.0.1")).empty());
