@@ -55,7 +55,7 @@ Result<Prefix> prefix(std::string_view word) {
 
 // One address, or a source as `list` shows it: a /64 stands for all of it.
 Result<Prefix> host(std::string_view word) {
-  const auto found = prefix(word);
+  auto found = prefix(word);
   if (!found || found->is_host()) return found;
   if (!found->address().is_v4() && found->length() == 64) return found;
   return mistake(in_quotes(word) + " is a network: expected one address, or an IPv6 /64");

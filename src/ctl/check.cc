@@ -59,6 +59,7 @@ std::variant<Checked, Failure> check(const std::string& file, bool capture) {
     words.push_back(file);
   }
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -54,7 +54,7 @@ std::variant<Channel, Failure> connect_to(const char* path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (std::strlen(path) >= sizeof(address.sun_path)) return unreachable("the path is too long");
-  std::strcpy(address.sun_path, path);
+  std::memcpy(address.sun_path, path, std::strlen(path) + 1);
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);  // NOLINT: connect(2)
   if (::connect(fd.get(), generic, sizeof(address)) != 0) {
     const Error error = Error::from_errno(std::string("connect ") + path, errno);

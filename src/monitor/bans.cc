@@ -401,6 +401,18 @@ void Bans::enforced_until_due(Entry entry) {
   set_due(entry, due);
 }
 
+namespace {
+
+// It is to end earlier than the kernel, which nobody could tell in time, will end it.
+bool kernel_holds_too_long(const Bans::Ban& ban, Now now) {
+  const bool over = ban.term.until <= now.steady;
+  if (!over && ban.wish && ban.wish->until <= now.steady) return true;
+  return (over || ban.state == Bans::State::refused) && ban.by == Backend::nftables &&
+         ban.kernel_until > now.steady + Bans::kLastMoment;
+}
+
+}  // namespace
+
 std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
   std::vector<Ended> ended;
   for (std::size_t i = 0; i < limit && !due_.empty() && due_.begin()->first <= now.steady; ++i) {
@@ -419,10 +431,6 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
         set_due(entry, by_itself ? ban.term.until : kNever);
         lifts_.push_back(source);
       }
-    } else if (!over && ban.wish && ban.wish->until <= now.steady) {
-      // It was to end earlier, and nobody could tell the kernel in time.
-      ban.pardon = Pardon::over;
-      begin_lift(entry);
     } else if (over && ban.state == State::changing && ban.wish && ban.wish->until > now.steady) {
       // Its old time ended before the new one was confirmed: nothing holds until it is.
       set_term(entry, *ban.wish);
@@ -430,9 +438,7 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
       set_state(entry, State::asked);
       set_due(entry, ban.term.until);
       queue(entry);
-    } else if ((over || ban.state == State::refused) && ban.by == Backend::nftables &&
-               ban.kernel_until > now.steady + kLastMoment) {
-      // The kernel has another time, which nobody could correct.
+    } else if (kernel_holds_too_long(ban, now)) {
       ban.pardon = Pardon::over;
       begin_lift(entry);
     } else if (over && (ends_by_undo(ban) || ban.clear_first)) {

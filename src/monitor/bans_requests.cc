@@ -177,7 +177,7 @@ Bans::Answer Bans::tell(Entry entry, Change change, bool news) {
 }
 
 Bans::Answer Bans::end(Entry entry, Change change, bool news) {
-  const Answer ended = tell(entry, change, news);
+  Answer ended = tell(entry, change, news);
   erase(entry);
   return ended;
 }
@@ -297,7 +297,7 @@ Bans::Answer Bans::answer_ok(Entry entry, bool news, Now now) {
   } else {
     enforced_until_due(entry);
   }
-  const Answer done = tell(entry, change, news);
+  Answer done = tell(entry, change, news);
   ban.recorded = true;
   ban.repair = false;
   if (ban.wish) queue(entry);

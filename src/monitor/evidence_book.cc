@@ -40,7 +40,7 @@ void add_probe(std::vector<SeenProbe>& probes, const Detection& detection, std::
     if (known->packet) seen.times = known->times + 1;
     probes.erase(known);
   }
-  probes.insert(probes.begin(), std::move(seen));
+  probes.insert(probes.begin(), seen);
 }
 
 void add_touch(std::vector<SeenProbe>& probes, const Touch& touch, std::time_t now) {

@@ -51,7 +51,7 @@ std::string blocked_time(std::time_t when) {
 std::string session_time(std::time_t when, std::time_t now) {
   const std::tm t = local(when);
   const std::tm today = local(now);
-  const std::string clock = padded(t.tm_hour) + ":" + padded(t.tm_min);
+  std::string clock = padded(t.tm_hour) + ":" + padded(t.tm_min);
   if (t.tm_year == today.tm_year && t.tm_yday == today.tm_yday) return clock;
   return std::to_string(t.tm_year + 1900) + "-" + padded(t.tm_mon + 1) + "-" + padded(t.tm_mday) +
          " " + clock;

@@ -205,6 +205,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path, ControlG
                " no sense, and are left out");
     }
   }
+  const auto launcher = static_cast<std::uint32_t>(standing.pid);
   return Server(enforcer, *rtnetlink, std::move(stop),
                 {.config = std::move(conf.config),
                  .ignored = std::move(*ignore.list),
@@ -219,7 +220,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path, ControlG
                  .remembered = std::move(remembered.memory),
                  .new_boot = new_boot,
                  .has_memory = has_memory,
-                 .launcher = static_cast<std::uint32_t>(standing.pid),
+                 .launcher = launcher,
                  .self = static_cast<std::uint32_t>(::getpid()),
                  .seed = random_seed()},
                 std::move(standing))

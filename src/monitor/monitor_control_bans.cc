@@ -186,7 +186,7 @@ void Monitor::ask_allow(const AllowAddAsk& ask, Answer answer, Now now) {
         if (result.code != ByHand::Code::done && result.code != ByHand::Code::no_match)
           return answer(refused(result));
         after_commit(
-            [told = std::move(told), lifted = result.bans, answer = std::move(answer)](Now) {
+            [told, lifted = result.bans, answer = std::move(answer)](Now) {
               answer(AllowDone{told, lifted});
             },
             false);

@@ -55,7 +55,7 @@ void Monitor::tell_mode() {
 
 void Monitor::set_override(std::optional<Override> word, EventKind kind, std::string_view detail,
                            Now now) {
-  word_ = std::move(word);
+  word_ = word;
   reverts_at_ = word_ ? reverts_at(*word_, now) : std::nullopt;
   use_modes();
   note(SetOverride{word_});

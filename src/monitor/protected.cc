@@ -165,8 +165,10 @@ std::vector<ProtectedEntry> protected_entries(const Shield& shield, Now now) {
   });
   const auto key = [](const ProtectedEntry& e) { return std::tie(e.why, e.prefix, e.reason); };
   std::ranges::sort(entries, {}, key);
-  const auto twice = std::ranges::unique(entries, {}, key);
-  entries.erase(twice.begin(), twice.end());
+  const auto same = [&](const ProtectedEntry& a, const ProtectedEntry& b) {
+    return key(a) == key(b);
+  };
+  entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
   return entries;
 }
 
