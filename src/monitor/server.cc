@@ -341,9 +341,15 @@ void Server::distrust_scout(std::string_view what) {
 // ---- what is known after a restart --------------------------------------------------------------
 
 std::uint64_t Server::note(const StateChange& change) {
-  if (const auto* added = std::get_if<AddEvent>(&change)) control_.happened(shown(added->event, 0));
-  if (!standing_.store) return ++noted_;
+  const auto* added = std::get_if<AddEvent>(&change);
+  if (!standing_.store) {
+    if (added != nullptr) control_.happened(shown(added->event, 0));
+    return ++noted_;
+  }
   const std::uint64_t sequence = standing_.store->note(change);
+  // Who watches is told of a ban as everybody else is: when the disk has it.
+  if (added != nullptr && unwatched_.size() < kMaxUnwatched)
+    unwatched_.emplace_back(sequence, shown(added->event, 0));
   const auto* put = std::get_if<PutBan>(&change);
   // Once a command runs, its rule may be there, whoever dies then. The monitor is in the middle of
   // something: it is told of the commit when that is over.
@@ -395,6 +401,8 @@ void Server::write_after(Clock::duration pause) {
 void Server::tell_committed() {
   if (!standing_.store || standing_.store->committed() == committed_) return;
   committed_ = standing_.store->committed();
+  for (; !unwatched_.empty() && unwatched_.front().first <= committed_; unwatched_.pop_front())
+    control_.happened(unwatched_.front().second);
   monitor_.on_committed(committed_, now());
   rearm();
 }

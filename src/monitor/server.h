@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -122,6 +123,9 @@ class Server final : public Effects {
   bool stopped_ = false;
   std::uint64_t noted_ = 0;      // where there is no store to count
   std::uint64_t committed_ = 0;  // as the monitor was told
+  // Events that the disk does not have yet. As many as the store keeps waiting while the disk refuses.
+  static constexpr std::size_t kMaxUnwatched = 4096;
+  std::deque<std::pair<std::uint64_t, EventShown>> unwatched_;
   std::uint64_t state_failures_ = 0;
   bool state_failing_ = false;
 
