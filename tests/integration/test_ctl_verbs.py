@@ -27,16 +27,6 @@ def login_record(line, host, began):
 
 
 class VerbTest(CtlTest):
-    def ctl(self, *words, exit_status=0, prefix=()):
-        """A verb that this build's daemon does not answer is named as skipped, and not taken for tested."""
-        said = None
-        try:
-            said = super().ctl(*words, exit_status=exit_status, prefix=prefix)
-        finally:
-            if "this daemon cannot do that" in self.complaint:
-                self.skipTest(f"the daemon does not answer {words[0]} yet")
-        return said
-
     def held(self, address):
         """Seconds that the kernel holds it still; nothing where it does not; 0: without an end."""
         for name in ("ban4", "ban6", "ban6net", "perm4", "perm6", "perm6net"):

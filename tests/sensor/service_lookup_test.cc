@@ -14,6 +14,8 @@
 #include <cstring>
 #include <string>
 
+#include "socket_lab.h"
+
 namespace portsentry::sensor {
 namespace {
 
@@ -32,32 +34,8 @@ struct Place {
   const char* device = nullptr;  // SO_BINDTODEVICE
 };
 
-sockaddr_storage socket_address(const Address& address, std::uint16_t port, socklen_t& size) {
-  sockaddr_storage storage{};
-  if (address.is_v4()) {
-    sockaddr_in in{};
-    in.sin_family = AF_INET;
-    in.sin_port = htons(port);
-    std::memcpy(&in.sin_addr, address.bytes().data(), 4);
-    std::memcpy(&storage, &in, sizeof in);
-    size = sizeof in;
-  } else {
-    sockaddr_in6 in{};
-    in.sin6_family = AF_INET6;
-    in.sin6_port = htons(port);
-    std::memcpy(&in.sin6_addr, address.bytes().data(), 16);
-    std::memcpy(&storage, &in, sizeof in);
-    size = sizeof in;
-  }
-  return storage;
-}
-
-std::uint16_t local_port(int fd) {
-  sockaddr_in6 any{};  // the port is at the same place in both families
-  socklen_t size = sizeof any;
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&any), &size), 0);
-  return ntohs(any.sin6_port);
-}
+using socket_lab::local_port;
+using socket_lab::socket_address;
 
 class ServiceLookupTest : public testing::TestWithParam<Protocol> {
  protected:
