@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,18 +162,19 @@ void round_trip(const Message& message, Decode decode) {
 }
 
 TEST(WireControl, EveryVerbSurvivesTheTrip) {
-  std::vector<bool> asked(std::variant_size_v<ControlRequest>);
+  // Sets of verbs: g++ 12 at -O1 takes gtest's printing of a vector<bool> for a use before initialisation.
+  std::set<size_t> asked;
   for (const ControlRequest& request : every_request()) {
     round_trip(request, decode_control_request);
-    asked.at(request.index()) = true;
+    asked.insert(request.index());
   }
-  std::vector<bool> answered(std::variant_size_v<ControlReply>);
+  std::set<size_t> answered;
   for (const ControlReply& reply : every_reply()) {
     round_trip(reply, decode_control_reply);
-    answered.at(reply.index()) = true;
+    answered.insert(reply.index());
   }
-  EXPECT_EQ(asked, std::vector<bool>(asked.size(), true)) << "a verb without an example here";
-  EXPECT_EQ(answered, std::vector<bool>(answered.size(), true)) << "a verb without an example here";
+  EXPECT_EQ(asked.size(), std::variant_size_v<ControlRequest>) << "a verb without an example here";
+  EXPECT_EQ(answered.size(), std::variant_size_v<ControlReply>) << "a verb without an example here";
 }
 
 TEST(WireControl, ValuesArriveAsTheyWereSent) {
