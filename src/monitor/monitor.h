@@ -311,6 +311,7 @@ class Monitor {
   void detected(const Detection& detection, Now now);
   void ban(const Detection& detection, const Decision& decision, Now now);
   void already_banned(const Detection& detection, Now now);
+  void proven_meanwhile(const Detection& detection);
   void proven_after_all(const Detection& detection, const std::pair<const Source, Bans::Ban>& known,
                         Now now);
   void tell_event(const Detection& detection, Now now);

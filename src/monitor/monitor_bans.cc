@@ -93,6 +93,9 @@ void Monitor::enforced(const Bans::Answer& answer, Now now) {
   after_commit([this, source = answer.source, since = answer.ban.since, left,
                 probe](Now then) { acknowledged(source, since, left, probe, then); },
                true);
+  // The kernel's connections are asked for while the ban is on its way, and most often are faster.
+  if (probe && probe->proof != Proof::forgeable)
+    proven_after_all(*probe, {answer.source, answer.ban}, now);
 }
 
 std::string Monitor::how_blocked(const Source& source, const Bans::Ban& ban,

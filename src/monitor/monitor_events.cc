@@ -41,6 +41,8 @@ void Monitor::detected(const Detection& detection, Now now) {
     case Reason::already_banned:
       return already_banned(detection, now);
     case Reason::already_asked:
+      proven_meanwhile(detection);
+      [[fallthrough]];
     case Reason::refused_before:
     case Reason::over_budget:
     case Reason::over_budget_proven:
@@ -138,6 +140,14 @@ void Monitor::already_banned(const Detection& detection, Now now) {
   }
   bans_.told_already(known->first, now);
   tell_fate(detection, Fate::already_blocked, {}, now);
+}
+
+// The same, and the answer to the request is still to come: that comes first, and knows this then.
+void Monitor::proven_meanwhile(const Detection& detection) {
+  if (detection.proof == Proof::forgeable) return;
+  const auto* known = bans_.covering(detection.address);
+  const auto asked = asked_for_.find(known->first);
+  if (asked != asked_for_.end()) asked->second.proof = detection.proof;
 }
 
 // A scan ban that rests on packets which anybody could have sent, of a source that has now proven

@@ -50,6 +50,36 @@ TEST_F(Record, ABystanderWhoIsForgedStaysAtTenMinutesForEver) {
   EXPECT_TRUE(noted<PutOffence>().empty());
 }
 
+// The sensor reports at once, and again when the kernel has told it of a connection.
+TEST_F(Record, WhoIsFoundToBeProvenWhileABanIsAskedForGetsTheTimeOfOne) {
+  serve();
+  Detection later = probe("198.51.100.7");
+  later.proof = Proof::established;
+  detect(probe("198.51.100.7"));
+  detect(later);
+  EXPECT_EQ(sent<Ban>().size(), 1U);
+  answer(Verdict::ok);
+  ASSERT_EQ(sent<Ban>().size(), 2U);
+  EXPECT_EQ(sent<Ban>().back().duration, 30min);
+  answer(Verdict::ok);
+  EXPECT_EQ(noted<PutOffence>().size(), 1U);
+  EXPECT_EQ(noted<PutOffence>().back().offence.count, 1U);
+  detect(later);
+  EXPECT_EQ(sent<Ban>().size(), 2U) << "once";
+}
+
+TEST_F(Record, WhoIsFoundToBeProvenAfterABanGetsTheTimeOfOne) {
+  serve();
+  ban("198.51.100.7");
+  Detection later = probe("198.51.100.7");
+  later.proof = Proof::established;
+  detect(later);
+  ASSERT_EQ(sent<Ban>().size(), 2U);
+  EXPECT_EQ(sent<Ban>().back().duration, 30min);
+  answer(Verdict::ok);
+  EXPECT_EQ(noted<PutOffence>().back().offence.count, 1U);
+}
+
 TEST_F(Record, ABanThatNobodyConfirmedIsNoOffence) {
   serve();
   detect(proven("198.51.100.7"));
