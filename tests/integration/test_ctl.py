@@ -8,7 +8,9 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
+import shutil
 import struct
 import subprocess
 import termios
@@ -152,6 +154,60 @@ class TestCompletion(CtlTest):
 
     def test_of_an_ipv6_address_what_follows_the_last_colon(self):
         self.assertEqual(self.complete("portsentryctl why 2001:d"), ["db8::/64"])
+
+    ZSH = """
+        PS1='ready> ' fpath=(%s $fpath)
+        portsentryctl() { [[ "$*" == 'list --plain' ]] && print -l 192.0.2.7 2001:db8::/64 || print -r -- "ran <$*>" }
+        autoload -Uz compinit && compinit -D -u
+        print set up
+    """
+
+    def zsh(self, *lines):
+        """What each line, typed into a zsh of its own with its tabs, has become when it is run."""
+        if not shutil.which("zsh"):
+            self.skipTest("zsh is not installed (Debian package zsh)")
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        shell = subprocess.Popen(["zsh", "-f", "-i"], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                 env={**ENVIRONMENT, "TERM": "dumb", "HOME": "/run/lab"})
+        os.close(slave)
+        self.addCleanup(os.close, master)
+        self.addCleanup(shell.wait, DEADLINE)
+        self.addCleanup(shell.kill)
+        said = ""
+
+        def hear(pattern):
+            nonlocal said
+            end = time.monotonic() + DEADLINE
+            while not (found := re.search(pattern, said)):
+                left = max(end - time.monotonic(), 0)
+                self.assertTrue(select.select([master], [], [], left)[0], f"no {pattern!r} in {said!r}")
+                said += os.read(master, 65536).decode(errors="replace")
+            said = said[found.end():]
+            return found
+
+        script = lab.LAB_DIR / "completion.zsh"
+        script.write_text(self.ZSH % (TREE / "contrib/completion"))
+        os.write(master, f"source {script}\n".encode())
+        hear(r"set up\r?\n")
+        became = []
+        for line in lines:
+            hear("ready> ")
+            os.write(master, f"{line}\n".encode())
+            became.append(hear(r"\nran <(.*)>")[1].split())
+        return became
+
+    def test_zsh_knows_the_same(self):
+        self.assertEqual(self.zsh("portsentryctl unb\t", "portsentryctl unban 19\t", "portsentryctl unban al\t",
+                                  "portsentryctl top --by po\t"),
+                         [["unban"], ["unban", "192.0.2.7"], ["unban", "all"], ["top", "--by", "port"]])
+
+    def test_both_name_every_verb(self):
+        verbs = set(re.findall(r"^  ([a-z]+)  ", self.ctl("--help"), re.M)) | {"help"}
+        self.assertGreater(len(verbs), 15)
+        self.assertEqual({word for word in self.complete("portsentryctl ") if word[0] != "-"}, verbs)
+        named = re.findall(r"^    '([a-z]+):", (TREE / "contrib/completion/_portsentryctl").read_text(), re.M)
+        self.assertEqual(set(named), verbs)
 
 
 if __name__ == "__main__":
