@@ -3,8 +3,9 @@
 import os
 import re
 import signal
+import time
 
-from lab import DEADLINE, LAB_DIR, STATE, LabTest, await_true, is_alive
+from lab import DEADLINE, LAB_DIR, PATIENCE, STATE, LabTest, await_true, bind, is_alive
 
 ROUTE = {"KILL_ROUTE": "/usr/bin/touch /run/lab/route-$TARGET$", "KILL_ROUTE_REMOVE": "/bin/rm /run/lab/route-$TARGET$"}
 # Like iptables: adding twice is two rules, removing takes one, or fails.
@@ -65,6 +66,39 @@ class Memory(Commands):
         daemon.await_line("the ban is taken for ended by hand", timeout=DEADLINE + 16)
         self.assertEqual(daemon.matching("ban of 10.77.0.40 lifted"), [])  # nothing confirmed that
         self.assertEqual(daemon.counter("bans_undo_failed"), 1)
+
+    def test_bans_of_before_a_boot_are_made_again_once_each_after_their_removal(self):
+        said = LAB_DIR / "said"
+        script = LAB_DIR / "rule"
+        # Like iptables after a boot: there is nothing to remove, and that is a failure.
+        script.write_text(f'#!/bin/sh\necho "$1 $2" >> {said}\n[ "$1" = add ]\n')
+        script.chmod(0o755)
+        keys = {"KILL_ROUTE": f"{script} add $TARGET$", "KILL_ROUTE_REMOVE": f"{script} del $TARGET$", "BLOCK_TIME": "1h"}
+        sources = [f"10.77.0.{n}" for n in range(40, 100)]
+        daemon = self.start(**keys)
+        for source in sources:
+            self.send(self.syn(23, source=source))
+            daemon.await_line(BY_COMMAND.format(re.escape(source)))
+        daemon.stop()
+        said.unlink()
+        daemon = self.launch().await_ready()
+        daemon.await_line("60 bans of an earlier run still in force")
+        self.assertFalse(said.exists(), "the boot is the same: nothing is run again")
+        self.assertEqual(daemon.status()["unverifiable"], len(sources))
+        daemon.stop()
+
+        boot_id = LAB_DIR / "boot_id"
+        boot_id.write_text("00000000-0000-4000-8000-000000000001\n")
+        bind(boot_id, "/proc/sys/kernel/random/boot_id")
+        begin = time.monotonic()
+        daemon = self.launch().await_ready()
+        daemon.await_line("60 bans of an earlier run made again", timeout=60)
+        self.assertLess(time.monotonic() - begin, 10 * PATIENCE)  # 50 a second, and the start; 1 s where nothing runs
+        lines = said.read_text().splitlines()
+        for source in sources:
+            self.assertEqual([line for line in lines if line.endswith(f" {source}")], [f"del {source}", f"add {source}"])
+        self.assertEqual(daemon.matching("has been blocked"), [])
+        self.assertEqual(daemon.status()["unverifiable"], len(sources))
 
     def test_rule_whose_maker_died_before_its_answer_is_known_and_stands_once_and_ends(self):
         rules, slow = LAB_DIR / "rules", LAB_DIR / "slow"
