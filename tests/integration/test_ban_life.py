@@ -1,6 +1,7 @@
 """What a ban survives: restarts, sudden death at any instant, a power cut, a full disk, a damaged file,
 a reboot, and hands in the kernel's sets. A ban that was told is a ban that holds."""
 
+import json
 import os
 import random
 import re
@@ -10,7 +11,7 @@ import sqlite3
 import threading
 import time
 
-from lab import IGNORE, LAB_DIR, PATIENCE, STATE, LabTest, _mount, await_true, bind, write_root_file
+from lab import BIN, IGNORE, LAB_DIR, PATIENCE, STATE, LabTest, _mount, await_true, bind, write_root_file
 
 MEMORY = STATE / "monitor"
 FILE = MEMORY / "state.sqlite3"
@@ -110,6 +111,20 @@ class Restart(BanLife):
         self.reboot()
         self.launch().await_ready()
         await_true(lambda: set(sources) <= set(self.lab.ban_set("ban4")), "all bans")
+
+    def test_a_scan_that_a_restart_interrupts_is_one_scan_and_history_knows_both_ends(self):
+        daemon = self.start(SCAN_TRIGGER="3")
+        self.send(self.syn(23), self.syn(24))
+        self.send(*(self.syn(port, source="10.77.0.40") for port in (10, 11, 12)))
+        daemon.await_line(self.blocked_line("10.77.0.40"))
+        self.assert_unnoticed(daemon)
+        self.assertEqual(daemon.stop(), 0)
+        daemon = self.launch().await_ready()
+        self.send(self.syn(25))
+        daemon.await_line(self.blocked_line(self.scanner.v4))
+        told = json.loads(self.guard.run([BIN / "portsentryctl", "history", "--json"]).stdout)["events"]
+        self.assertLessEqual({"10.77.0.40", self.scanner.v4},
+                             {event["subject"] for event in told if event["kind"] == "banned"})
 
     def test_a_ban_that_ended_while_nobody_was_there_is_over(self):
         daemon = self.start(BLOCK_TIME="2s")
