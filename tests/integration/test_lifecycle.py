@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 
-from lab import CONF, CONTROL, LIVE_PORT, PATIENCE, LabTest, await_true, is_alive
+from lab import CONF, CONTROL, LAB_DIR, LIVE_PORT, PATIENCE, LabTest, await_true, is_alive
 
 
 class Stop(LabTest):
@@ -156,6 +157,26 @@ class ForeignHands(LabTest):
 
     def test_flushed_rules_are_back_within_a_second(self):
         self.puts_back(["nft", "flush", "table", "inet", "portsentry"])
+
+    def test_start_of_nftables_service_is_survived(self):
+        """What its ExecStart and ExecReload do: a file that begins by flushing everything."""
+        conf = LAB_DIR / "nftables.conf"
+        conf.write_text("flush ruleset\ntable inet filter {\n  chain input {\n    type filter hook input priority filter\n"
+                        "    ct state established,related accept\n  }\n}\n")
+        daemon = self.puts_back(["nft", "-f", conf])
+        daemon.await_line(r"adminalert: firewall state was lost; 2 bans put back")
+        self.assertEqual(len(daemon.matching("firewall state was lost")), 1)
+        self.assertIn(("inet", "filter"), self.lab.tables())
+
+    def test_iptables_restore_is_survived(self):
+        for variant in ("nft", "legacy"):
+            if not shutil.which(f"iptables-{variant}-restore"):
+                self.skipTest("iptables is not installed (Debian package iptables)")
+        rules = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\nCOMMIT\n"
+        saved = LAB_DIR / "rules.v4"
+        saved.write_text(rules)
+        daemon = self.puts_back(["sh", "-c", f"iptables-nft-restore {saved} && iptables-legacy-restore {saved}"])
+        self.assertEqual(daemon.matching("firewall state was lost"), [], "those tables are not ours")
 
     def test_ban_that_an_administrator_deletes_is_over(self):
         daemon = self.start()
