@@ -1,6 +1,7 @@
 """What a ban survives: restarts, sudden death at any instant, a power cut, a full disk, a damaged file,
 a reboot, and hands in the kernel's sets. A ban that was told is a ban that holds."""
 
+import contextlib
 import json
 import os
 import random
@@ -142,12 +143,24 @@ class Restart(BanLife):
 
 
 class SuddenDeath(BanLife):
+    def die_while_starting(self, dice, pause):
+        """One of what is there by then, and, as the daemon may live on without that one, the launcher."""
+        daemon = self.launch()
+        pause.wait(dice.random() * 0.4)
+        for victim in (dice.choice(sorted(daemon.family()) or [daemon.pid]), daemon.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        daemon.await_exit()
+        return self.told(daemon)
+
     def test_no_ban_that_was_told_is_lost_whenever_whoever_is_killed(self):
         dice = random.Random(4)
         promised = set()
         self.configure(BLOCK_TIME="1d")
         pause = threading.Event()
         for cycle in range(CYCLES):
+            if cycle % 2:
+                self.assertEqual(self.die_while_starting(dice, pause), set(), "announced anew")
             daemon = self.launch().await_ready()
             held = set(self.lab.ban_set("ban4"))
             self.assertLessEqual(promised, held, f"cycle {cycle}")
@@ -156,7 +169,10 @@ class SuddenDeath(BanLife):
             for i in range(8):
                 self.send(self.syn(23, source=f"10.77.{1 + cycle % 250}.{cycle // 250 * 8 + i + 1}"))
             pause.wait(dice.random() * 0.3)
-            os.kill(roles[dice.choice(("monitor", "enforcer", "launcher"))], signal.SIGKILL)
+            first = dice.choice(("monitor", "enforcer", "launcher", "sensor", "scout"))
+            os.kill(roles[first], signal.SIGKILL)
+            if first in ("sensor", "scout"):  # the daemon lives on without them
+                os.kill(roles["launcher"], signal.SIGKILL)
             daemon.await_exit()
             promised |= self.told(daemon)
             if cycle % 4 == 3:  # the kernel forgets, and the disk must know it all
