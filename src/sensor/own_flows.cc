@@ -19,6 +19,17 @@ bool looks_like_an_answer(const Segment& incoming) {
          incoming.target_port <= kLastOfOurQuestions;
 }
 
+// The broadcast address of a network is not known here; nearly always it ends so. Where such an
+// address is a host's, its neighbours are expected as well, and nothing else comes of it.
+bool goes_to_many(const Address& target) {
+  return target.is_multicast() || (target.is_v4() && target.bytes().back() == std::byte{255});
+}
+
+// Whoever they are: no flow has this for its peer.
+Address anybody() {
+  return Address::v4(0, 0, 0, 0);
+}
+
 }  // namespace
 
 OwnFlows::OwnFlows(const HashKey& seed, Clock::time_point born)
@@ -33,8 +44,10 @@ std::uint64_t OwnFlows::hash_of(const Address& local, std::uint16_t local_port, 
 }
 
 void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
+  const bool many = goes_to_many(outgoing.target);
   const std::uint64_t hash =
-      hash_of(outgoing.source, outgoing.source_port, outgoing.target, outgoing.target_port);
+      hash_of(outgoing.source, outgoing.source_port, many ? anybody() : outgoing.target,
+              many ? std::uint16_t{0} : outgoing.target_port);
   Bucket& bucket = buckets_[hash % kBuckets];
   auto place = std::find_if(bucket.begin(), bucket.end(),
                             [hash](const Flow& flow) { return flow.used && flow.hash == hash; });
@@ -47,10 +60,14 @@ void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
   *place = {.hash = hash, .sent = now, .used = true};
 }
 
-bool OwnFlows::answers(const Segment& incoming, Clock::time_point now) const {
+bool OwnFlows::answers(const Segment& incoming, Clock::time_point now, bool neighbour) const {
   if (now - born_ <= kYoung && looks_like_an_answer(incoming)) return true;
-  const std::uint64_t hash =
-      hash_of(incoming.target, incoming.target_port, incoming.source, incoming.source_port);
+  const Address& here = incoming.target;
+  return knows(hash_of(here, incoming.target_port, incoming.source, incoming.source_port), now) ||
+         (neighbour && knows(hash_of(here, incoming.target_port, anybody(), 0), now));
+}
+
+bool OwnFlows::knows(std::uint64_t hash, Clock::time_point now) const {
   const Bucket& bucket = buckets_[hash % kBuckets];
   return std::any_of(bucket.begin(), bucket.end(), [hash, now](const Flow& flow) {
     return flow.used && flow.hash == hash && now - flow.sent <= kLifetime;

@@ -13,7 +13,12 @@
 // questions (32768..60999, ip_local_port_range) for an answer: a name server must not be banned
 // because we were just started.
 //
-// What an attacker gains: for that minute, UDP probes of such ports from such ports are not seen.
+// What goes to many (a multicast or broadcast address: who plays music, who prints?) is answered by
+// any number of neighbours, each from an address that was not asked, and most of them when whoever
+// asked has heard enough. So anybody on our link is expected to answer there, from any port.
+//
+// What an attacker gains: a neighbour may probe the very ports that such questions of ours came from;
+// for that minute, UDP probes of such ports from such ports are not seen.
 // And whoever can make this host send (a query to a DNS server here) is
 // expected to "answer", but only from that address and port to that local port, where a service is
 // anyway. Whoever makes this host send very many datagrams pushes older flows out; then a late
@@ -47,8 +52,10 @@ class OwnFlows {
   void sent(const Segment& outgoing, Clock::time_point now);
 
   // `incoming` comes from where we sent a datagram at most kLifetime ago, to where we sent it from;
-  // or may do so, for all that a sensor which was born less than kYoung ago can know.
-  [[nodiscard]] bool answers(const Segment& incoming, Clock::time_point now) const;
+  // or may do so, for all that a sensor which was born less than kYoung ago can know. `neighbour`:
+  // it comes from our own link, where those are whom we asked all at once.
+  [[nodiscard]] bool answers(const Segment& incoming, Clock::time_point now,
+                             bool neighbour = false) const;
 
  private:
   struct Flow {
@@ -60,6 +67,7 @@ class OwnFlows {
 
   [[nodiscard]] std::uint64_t hash_of(const Address& local, std::uint16_t local_port,
                                       const Address& peer, std::uint16_t peer_port) const;
+  [[nodiscard]] bool knows(std::uint64_t hash, Clock::time_point now) const;
 
   HashKey seed_;
   Clock::time_point born_;

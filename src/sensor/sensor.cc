@@ -195,8 +195,10 @@ Sensor::Judgement Sensor::judgement(const Segment& packet, std::uint32_t interfa
   if (!port || !ports_.of(packet.protocol).contains(*port)) return {SensorCounter::unwatched_port};
   if (is_discovery_noise(packet.source, packet.protocol, *port, view))
     return {SensorCounter::discovery_noise};
-  if (packet.protocol == Protocol::udp && own_flows_.answers(packet, now))
-    return {SensorCounter::own_flow};
+  if (packet.protocol == Protocol::udp) {
+    const bool neighbour = packet.source.is_link_local() || view.is_on_link(packet.source);
+    if (own_flows_.answers(packet, now, neighbour)) return {SensorCounter::own_flow};
+  }
   if (!service_check_) return {};
   return service_judgement(packet, *port, interface, view, now);
 }

@@ -125,6 +125,17 @@ class Day:
             for _call in range(3):
                 self.hear(second + self.random.uniform(1, 1800), other, port, 16881, "own_flow")
 
+    def discoveries(self, count):
+        """Who plays music, who prints? Asked of all at once; each neighbour answers when it likes."""
+        for number in range(count):
+            second, own_port, target = self.moment(), self.own_port(), ("239.255.255.250", "10.77.0.255")[number % 2]
+            self.record(second, True, packets.ip(self.server.v4, target, UDP, packets.udp(
+                self.server.v4, target, own_port, 1900)))
+            for host in self.random.sample(range(64, 128), 3):
+                source = f"10.77.0.{host}"
+                self.hear(second + self.random.uniform(0.1, 30), source, self.random.choice((1900, 49152)), own_port,
+                          "own_flow", source_mac=self.neighbour_mac(source))
+
     # ---- Connections --------------------------------------------------------------------------------------
 
     def calls(self, count):
@@ -221,6 +232,7 @@ def day(server, gateway):
     made.time(4)
     made.tunnel()
     made.shared_files(500)
+    made.discoveries(200)
     made.calls(1500)
     made.clients(2500)
     made.questions(2000)

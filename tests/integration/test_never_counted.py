@@ -63,6 +63,26 @@ class Answers(LabTest):
         self.await_sentinel(daemon)
         self.assert_unnoticed(daemon)
 
+    def test_late_answers_of_neighbours_whom_we_asked_all_at_once_are_no_probes(self):
+        daemon = self.start(UDP_PORTS="1-65535")
+        self.guard.ip("route add 224.0.0.0/4 dev eth0")
+        for family, many in ((4, "239.255.255.250"), (4, "255.255.255.255"), (4, "10.77.0.255"), (6, "ff02::c")):
+            with self.guard.endpoint(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_DGRAM) as ours:
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                if family == 6:
+                    with self.guard.entered():
+                        ours.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex("eth0"))
+                ours.bind((self.guard.address(family), 0))
+                ours.sendto(b"who plays music?", (many, 1900))
+                local_port = ours.getsockname()[1]
+            self.send(*(self.datagram(local_port, source=source, source_port=port) for source, port in
+                        ((("fd77::60", 1900), ("fd77::61", 49152)) if family == 6 else
+                         (("10.77.0.60", 1900), ("10.77.0.61", 49152)))))
+        self.await_sentinel(daemon)
+        self.assert_unnoticed(daemon, "10.77.0.60", "10.77.0.61", "fd77::60", "fd77::61")
+        self.send(self.datagram(local_port, source="198.51.100.7", target=self.guard.v4, source_port=1900))
+        self.await_ban(daemon, "198.51.100.7")
+
     def test_stranger_who_guesses_the_port_of_our_datagram_is_a_probe(self):
         daemon = self.start(UDP_PORTS="1-65535")
         with self.guard.endpoint(socket.AF_INET, socket.SOCK_DGRAM) as ours:

@@ -43,6 +43,25 @@ TEST(OwnFlows, OnlyTheSamePairOfAddressesAndPortsAnswers) {
   EXPECT_FALSE(flows.answers(datagram(kHere, 5000, kResolver, 53), kStart));
 }
 
+TEST(OwnFlows, AQuestionToManyIsAnsweredByAnyNeighbourAndByNobodyElse) {
+  const Address many[] = {Address::v4(239, 255, 255, 250), Address::v4(255, 255, 255, 255),
+                          Address::v4(192, 0, 2, 255)};
+  for (const Address& asked : many) {
+    OwnFlows flows({1, 2});
+    flows.sent(datagram(kHere, 5000, asked, 1900), kStart);
+    const Segment answer = datagram(Address::v4(192, 0, 2, 60), 49152, kHere, 5000);
+    EXPECT_TRUE(flows.answers(answer, kStart + 1h, true)) << asked.text();
+    EXPECT_FALSE(flows.answers(answer, kStart + 1h, false)) << "from afar";
+    EXPECT_FALSE(flows.answers(answer, kStart + 1h + 1ns, true));
+    EXPECT_FALSE(
+        flows.answers(datagram(Address::v4(192, 0, 2, 60), 1900, kHere, 5001), kStart, true));
+  }
+  OwnFlows flows({1, 2});
+  flows.sent(datagram(kHere, 5001, Address::v4(192, 0, 2, 60), 1900), kStart);
+  EXPECT_FALSE(flows.answers(datagram(Address::v4(192, 0, 2, 61), 1900, kHere, 5001), kStart, true))
+      << "who asks one expects one";
+}
+
 TEST(OwnFlows, NothingIsAnAnswerBeforeAnythingWasSent) {
   const OwnFlows flows({1, 2});
   EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5000), Clock::time_point{}));
