@@ -167,8 +167,20 @@ void Monitor::proven_after_all(const Detection& detection,
                             .of = BanClass::proven,
                             .proof = detection.proof,
                             .offences = offences};
-  if (bans_.change(Source(source), wanted, now) == Bans::Changed::asked)
-    ban_budget_.spend(BanClass::proven, now.steady);
+  switch (bans_.change(Source(source), wanted, now)) {
+    case Bans::Changed::asked:
+      ban_budget_.spend(BanClass::proven, now.steady);
+      break;
+    case Bans::Changed::done: {  // no answer will come, but what one leads to is due
+      const Bans::Answer answer{source, *bans_.find(source), Bans::Change::changed, true, false};
+      record_outcome(answer, {}, now);
+      changed(answer, now);
+      break;
+    }
+    case Bans::Changed::unknown:
+    case Bans::Changed::busy:
+      break;
+  }
 }
 
 void Monitor::tell_event(const Detection& detection, Now now) {

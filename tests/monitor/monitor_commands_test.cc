@@ -37,6 +37,20 @@ class CommandStory : public Story {
 
 // ---- KILL_ROUTE ---------------------------------------------------------------------------------
 
+TEST_F(CommandStory, ABanByACommandGetsTheTimeOfAProvenOneAndKeepsItAcrossARestart) {
+  config_.block_time_forgeable = 10min;
+  serve_with_command();
+  ban("198.51.100.7");
+  Detection proven = probe("198.51.100.7");
+  proven.proof = Proof::established;
+  detect(proven);
+  EXPECT_EQ(sent<Ban>().size(), 1U) << "its rule stands; only we know its time";
+  EXPECT_EQ(count("the ban of 198.51.100.7 holds for 30m from now on"), 1U);
+  EXPECT_EQ(effects_.memory.at(host("198.51.100.7")).until, now().wall + 30 * 60);
+  EXPECT_EQ(noted<PutOffence>().size(), 1U);
+  EXPECT_EQ(events(EventKind::changed).size(), 1U);
+}
+
 TEST_F(CommandStory, ABanByACommandIsToldAsRunAndUndoneAtItsEnd) {
   serve_with_command();
   EXPECT_EQ(monitor_->status().backend, Backend::command);
