@@ -175,6 +175,9 @@ int serve(const std::string& conf_path, const std::string& ignore_path, ControlG
       .journal = is_journals(), .store = std::move(store), .control_groups = groups,
   };
 
+  // The sandbox answers no such question.
+  const auto self = static_cast<std::uint32_t>(::getpid());
+
   undumpable();
   // The directory is all that it can open. (A datagram to /dev/log opens nothing.)
   const std::array<LandlockPath, 1> reachable{{{kStateDirectory, true}}};
@@ -221,7 +224,7 @@ int serve(const std::string& conf_path, const std::string& ignore_path, ControlG
                  .new_boot = new_boot,
                  .has_memory = has_memory,
                  .launcher = launcher,
-                 .self = static_cast<std::uint32_t>(::getpid()),
+                 .self = self,
                  .seed = random_seed()},
                 std::move(standing))
       .run();

@@ -129,6 +129,12 @@ class TestTerminals(CtlTest):
         self.assertTrue(self.ctl("status").startswith("mode "))
         self.assertTrue(self.data("status")["armed"])
 
+    def test_status_tells_the_number_that_the_kernel_has_for_the_launcher_and_the_monitor(self):
+        roles = self.daemon.roles()
+        shown = {process["name"]: process["pid"] for process in self.data("status")["processes"]}
+        for role in ("launcher", "monitor"):
+            self.assertEqual(shown[role], roles[role], role)
+
 
 class TestCompletion(CtlTest):
     SCRIPT = """
