@@ -87,6 +87,17 @@ class LowNumbersTaken {
   std::vector<UniqueFd> taken_;
 };
 
+// SQLite would follow a link that stands where it looks for a log, and wait for ever at a pipe.
+Result<void> refuse_all_but_files(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-journal"}) {
+    const std::string name = path + suffix;
+    struct stat status {};
+    if (::lstat(name.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
+      return Error{"state: " + name + " is not a plain file"};
+  }
+  return {};
+}
+
 bool is_at(int fd, const std::string& path) {
   struct stat here {};
   struct stat there {};
@@ -330,6 +341,7 @@ Result<Store::Opened> Store::open(const std::string& directory, const std::strin
   with_all_system_calls();
   const std::string path = directory + "/" + kFileName;
   const LowNumbersTaken low_numbers;
+  if (auto plain = refuse_all_but_files(path); !plain) return plain.error();
   std::string finding = judge_log(path + "-wal");
   Store store;
   Salvaged saved;

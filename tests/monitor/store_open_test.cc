@@ -67,6 +67,30 @@ TEST_F(StoreFile, ALinkInItsPlaceIsNotFollowed) {
   EXPECT_FALSE(open());
 }
 
+TEST_F(StoreFile, APipeOrALinkInPlaceOfAnyOfItsFilesIsRefusedAndHoldsNobodyUp) {
+  for (const char* suffix : {"", "-wal", "-journal"}) {
+    for (const bool pipe : {true, false}) {
+      for (const std::string& name : files())
+        fs::remove(directory_ + "/" + name);
+      keep({ban("192.0.2.9")});
+      const std::string name = path_ + suffix;
+      fs::remove(name);
+      if (pipe) {
+        ASSERT_EQ(mkfifo(name.c_str(), 0600), 0);
+      } else {
+        fs::create_symlink("/etc/passwd", name);
+      }
+      EXPECT_EQ(in_child([&] {
+                  alarm(10);
+                  const auto opened = open();
+                  require(!opened && opened.error().what.ends_with(name + " is not a plain file"),
+                          name + " was opened");
+                }),
+                "lived");
+    }
+  }
+}
+
 // ---- Files that are not ours, or not whole ---------------------------------------------------------
 
 TEST_F(StoreFile, GarbageIsSetAside) {
