@@ -173,6 +173,7 @@ void Control::only_hang_up(int fd) {
 void Control::serve(int fd) {
   const auto found = connections_.find(fd);
   if (found == connections_.end()) return;
+  if (must_wait(found->second)) return hung_up(fd) ? close(fd) : pause(found, rest_until_);
   const Channel::Received received = found->second.channel.receive();
   switch (received.got) {
     case Channel::Got::nothing:
@@ -211,8 +212,12 @@ void Control::ask(Entry entry, const ControlRequest& request) {
       return close(fd);
     return set_state(entry, State::watching);
   }
+  const bool by_root = connection.uid == 0;
+  const auto began = Clock::now();
   asked_(request, connection.uid,
          [this, fd, serial](const ControlReply& answer) { reply(fd, serial, answer); });
+  const auto ended = Clock::now();
+  if (!by_root && ended - began >= kLong) rest_until_ = ended + kRest * (ended - began);
 }
 
 void Control::reply(int fd, std::uint64_t serial, const ControlReply& reply) {
@@ -230,13 +235,20 @@ void Control::next_request(Entry entry) {
   const auto ahead = std::chrono::nanoseconds(std::chrono::seconds(1)) / rate * limits_.burst;
   const auto now = Clock::now();
   if (connection.paid_until <= now + ahead) return set_state(entry, State::waiting);
+  pause(entry, connection.paid_until - ahead);
+}
+
+bool Control::must_wait(const Connection& connection) const {
+  return connection.state == State::waiting && connection.uid != 0 && Clock::now() < rest_until_;
+}
+
+void Control::pause(Entry entry, Clock::time_point until) {
   set_state(entry, State::paused);
-  loop_.after(connection.paid_until - ahead - now,
-              [this, fd = entry->first, serial = connection.serial] {
-                const auto found = connections_.find(fd);
-                if (found == connections_.end() || found->second.serial != serial) return;
-                if (found->second.state == State::paused) set_state(found, State::waiting);
-              });
+  loop_.after(until - Clock::now(), [this, fd = entry->first, serial = entry->second.serial] {
+    const auto found = connections_.find(fd);
+    if (found == connections_.end() || found->second.serial != serial) return;
+    if (found->second.state == State::paused) set_state(found, State::waiting);
+  });
 }
 
 void Control::pay(Connection& connection, const ControlRequest& request) const {

@@ -3,7 +3,7 @@
 //
 //   connect ─▶ who is it? ─▶ nobody of ours: closed, counted
 //                │
-//                ▼                       too fast: not read for a moment
+//                ▼            too fast, or too much work: not read for a moment
 //   ┌─▶ waiting for a request ◀──────────────────────────────────────────────┐
 //   │            │                                                           │
 //   │            ├─ nonsense, a descriptor, silence for a minute: closed     │
@@ -67,6 +67,10 @@ class Control {
     unsigned burst = 400;
   };
   static constexpr unsigned kDear = 10;
+  // What takes the daemon longer than kLong is followed by so many times as long in which nobody but
+  // root is heard: however many they are, they have at most a fifth of its time.
+  static constexpr Clock::duration kLong = std::chrono::milliseconds(2);
+  static constexpr int kRest = 4;
 
   // Calls `answer` once, now or later.
   using Answer = std::function<void(ControlReply)>;
@@ -118,6 +122,8 @@ class Control {
   void ask(Entry entry, const ControlRequest& request);
   void reply(int fd, std::uint64_t serial, const ControlReply& reply);
   void next_request(Entry entry);
+  void pause(Entry entry, Clock::time_point until);
+  [[nodiscard]] bool must_wait(const Connection& connection) const;
   void pay(Connection& connection, const ControlRequest& request) const;
   void set_state(Entry entry, State state);
   void only_hang_up(int fd);
@@ -134,6 +140,7 @@ class Control {
   Limits limits_;
   std::map<int, Connection> connections_;
   std::uint64_t next_serial_ = 1;
+  Clock::time_point rest_until_ = Clock::time_point::min();
   bool sweeping_ = false;
   Tally tally_;
 };

@@ -300,6 +300,49 @@ TEST_F(ControlTest, AFloodOfRequestsIsReadSlowerAndLosesNothing) {
   EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(7)) << "16 beyond the burst, at 2000/s";
 }
 
+TEST_F(ControlTest, HoweverManyAskWhatTakesLongTheyHaveAFifthOfTheTimeAndRootIsHeard) {
+  if (getuid() != 0) GTEST_SKIP() << "needs root";
+  Clock::duration worked{};
+  int others = 0;
+  int roots = 0;
+  control_.emplace(
+      std::move(listening_), loop_,
+      [&](const ControlRequest&, uid_t who, const Control::Answer& answer) {
+        if (who == 0) {
+          roots += 1;
+        } else {
+          const auto began = Clock::now();
+          usleep(20'000);
+          worked += Clock::now() - began;
+          others += 1;
+        }
+        answer(Done{});
+      },
+      ControlGroups{.view = 65534}, usual());
+  std::vector<Channel> crowd;
+  for (int i = 0; i < 8; ++i) {
+    crowd.push_back(*connect_as(1001, 65534));
+    for (int request = 0; request < 4; ++request)
+      ASSERT_EQ(crowd.back().send(encode(ControlRequest(ReportAsk{}))), Channel::Sent::ok);
+  }
+  Channel root = connect_one();
+  const auto began = Clock::now();
+  bool asked = false;
+  int before_root = 0;
+  Clock::rep share = 0;
+  run_until([&] {
+    if (others >= 3 && !std::exchange(asked, true))
+      static_cast<void>(root.send(encode(ControlRequest(StatusRequest{}))));
+    if (roots == 0) before_root = others;
+    if (others >= 10 && share == 0) share = (Clock::now() - began) / worked;
+    return others == 32;
+  });
+  EXPECT_LE(before_root, 5) << "root waits for nobody's turn";
+  EXPECT_GE(share, 4);
+  for (Channel& user : crowd)
+    EXPECT_TRUE(next(user));
+}
+
 TEST_F(ControlTest, AWatcherHearsOfEventsAndNobodyElseDoes) {
   Control& served = control();
   Channel watcher = connect_one();
