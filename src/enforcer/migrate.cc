@@ -218,13 +218,16 @@ class Migrator {
     const auto mode = [](Protocol protocol, const PortSet& ports) {
       return mode_word(protocol, ports.empty() ? WatchMode::none : WatchMode::stealth);
     };
-    const std::array<std::pair<std::string_view, std::string_view>, 7> keys{
+    const std::array<std::pair<std::string_view, std::string_view>, 10> keys{
         {{"TCP_MODE", mode(Protocol::tcp, config.ports.tcp)},
          {"UDP_MODE", mode(Protocol::udp, config.ports.udp)},
          {"BLOCK_TIME", "30m"},
          {"BLOCK_TIME_MAX", "7d"},
          {"BLOCK_TIME_FORGEABLE", "10m"},
          {"BAN_SCOPE", "inbound"},
+         {"LOGIN_PORTS", "22"},
+         {"PROTECT_SESSIONS", "1"},
+         {"PROTECT_NETWORKS", ""},
          {"FIREWALL", "auto"}}};
     write("");
     write("# Added by portsentryd --migrate, with the values that count without them:");

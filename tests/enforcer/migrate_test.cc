@@ -48,6 +48,9 @@ constexpr char kAdded[] =
     "f: BLOCK_TIME_MAX: added: BLOCK_TIME_MAX=\"7d\", as by default\n"
     "f: BLOCK_TIME_FORGEABLE: added: BLOCK_TIME_FORGEABLE=\"10m\", as by default\n"
     "f: BAN_SCOPE: added: BAN_SCOPE=\"inbound\", as by default\n"
+    "f: LOGIN_PORTS: added: LOGIN_PORTS=\"22\", as by default\n"
+    "f: PROTECT_SESSIONS: added: PROTECT_SESSIONS=\"1\", as by default\n"
+    "f: PROTECT_NETWORKS: added: PROTECT_NETWORKS=\"\", as by default\n"
     "f: FIREWALL: added: FIREWALL=\"auto\", as by default\n";
 
 TEST(Migrate, KeepsCommentsAndOrderAndAddsWhatIsNew) {
@@ -57,7 +60,9 @@ TEST(Migrate, KeepsCommentsAndOrderAndAddsWhatIsNew) {
             "# watch these\n\nTCP_PORTS=\"1,11\" \t# two\nBLOCK_TCP=\"0\"\n\n"
             "# Added by portsentryd --migrate, with the values that count without them:\n"
             "TCP_MODE=\"stcp\"\nUDP_MODE=\"\"\nBLOCK_TIME=\"30m\"\nBLOCK_TIME_MAX=\"7d\"\n"
-            "BLOCK_TIME_FORGEABLE=\"10m\"\nBAN_SCOPE=\"inbound\"\nFIREWALL=\"auto\"\n");
+            "BLOCK_TIME_FORGEABLE=\"10m\"\nBAN_SCOPE=\"inbound\"\n"
+            "LOGIN_PORTS=\"22\"\nPROTECT_SESSIONS=\"1\"\nPROTECT_NETWORKS=\"\"\n"
+            "FIREWALL=\"auto\"\n");
   EXPECT_EQ(lines(done.report),
             "f:3: TCP_PORTS: changed meaning: blanks before the key do not hide it, as in 1.2\n"
             "f:4: BLOCK_TCP: kept\n" +
@@ -139,7 +144,7 @@ TEST(Migrate, AMeaningThatChangedIsToldOnce) {
   for (const Case& c : kCases) {
     const std::string text = "TCP_PORTS=\"1\"\n" + std::string(c.line) + "\n";
     const Migration done = migrate_config(text, "f");
-    ASSERT_EQ(done.report.size(), 9U) << c.line;
+    ASSERT_EQ(done.report.size(), 12U) << c.line;
     EXPECT_TRUE(done.report[1].ends_with("changed meaning: " + std::string(c.said)))
         << done.report[1];
     EXPECT_TRUE(done.text.starts_with(text)) << "the line stays";
@@ -224,6 +229,25 @@ TEST(Migrate, EveryFileOfTheCorpusKeepsItsMeaningAndIsThenLeftAlone) {
   EXPECT_GE(migrated, 20U);
 }
 
+// An old file does not name what portsentryd alone has: a ban's life and whom it spares is what its
+// administrator looks for first.
+TEST(Migrate, EveryKeyAboutABansLifeAndWhomItSparesIsThereAfterwards) {
+  const Migration done = migrate_config("TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\n", "f");
+  const std::string shipped = read_file(PORTSENTRY_SOURCE_ROOT "/etc/portsentry.conf");
+  std::size_t at = 0;
+  for (const std::string key :
+       {"BLOCK_TIME", "BLOCK_TIME_MAX", "BLOCK_TIME_FORGEABLE", "BAN_SCOPE", "LOGIN_PORTS",
+        "PROTECT_SESSIONS", "PROTECT_NETWORKS", "FIREWALL"}) {
+    const std::size_t found = shipped.find("\n" + key + "=\"");
+    ASSERT_NE(found, std::string::npos) << key;
+    const std::string line = shipped.substr(found, shipped.find('\n', found + 1) - found + 1);
+    const std::size_t here = done.text.find(line);
+    ASSERT_NE(here, std::string::npos) << "missing, or not as shipped:" << line;
+    EXPECT_GE(here, at) << "in the order of the shipped file: " << key;
+    at = here;
+  }
+}
+
 TEST(Migrate, TheShippedFileIsKeptToTheByte) {
   const std::string text = read_file(PORTSENTRY_SOURCE_ROOT "/etc/portsentry.conf");
   const Migration done = migrate_config(text, "f");
@@ -267,6 +291,9 @@ TEST(Migrate, PortSentrysOwnFileIsReportedKeyByKey) {
       "f: BLOCK_TIME_MAX: added: BLOCK_TIME_MAX=\"7d\", as by default\n"
       "f: BLOCK_TIME_FORGEABLE: added: BLOCK_TIME_FORGEABLE=\"10m\", as by default\n"
       "f: BAN_SCOPE: added: BAN_SCOPE=\"inbound\", as by default\n"
+      "f: LOGIN_PORTS: added: LOGIN_PORTS=\"22\", as by default\n"
+      "f: PROTECT_SESSIONS: added: PROTECT_SESSIONS=\"1\", as by default\n"
+      "f: PROTECT_NETWORKS: added: PROTECT_NETWORKS=\"\", as by default\n"
       "f: FIREWALL: added: FIREWALL=\"auto\", as by default\n");
 }
 
