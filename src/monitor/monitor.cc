@@ -148,6 +148,7 @@ void Monitor::tick(Now now) {
   if (lift_protected_at_ && *lift_protected_at_ <= now.steady) lift_protected(now);
   reconcile(now);
   by_hand_overdue(now);
+  if (waits_for_nothing()) on_committed(committed_, now);
   wrappers_.retry(now);
   queue_.tick(now);
   scout_tick(now);
@@ -191,9 +192,11 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
       stopping_ && !stopping_->over ? std::optional(stopping_->until) : std::nullopt;
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
   const auto bans_due = phase_ == Phase::serving ? bans_.next_due() : std::nullopt;
+  const auto answers_due = waits_for_nothing() ? std::optional(Clock::time_point()) : std::nullopt;
   for (const auto& due : {bans_due,
                           reconcile_due(),
                           by_hand_due(),
+                          answers_due,
                           lift_protected_at_,
                           wrappers_.next_due(),
                           budget_.summary_due(),

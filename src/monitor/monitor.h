@@ -460,6 +460,8 @@ class Monitor {
   [[nodiscard]] std::optional<Clock::time_point> reconcile_due() const;
   [[nodiscard]] bool comparable() const;
   [[nodiscard]] Drift drift() const;
+  // What the first of those waits for is on the disk: nobody will say so once more.
+  [[nodiscard]] bool waits_for_nothing() const;
   [[nodiscard]] std::size_t bans_unrecorded() const;
   void listed(Now now);
   void watch_capacity();
@@ -530,6 +532,7 @@ class Monitor {
     std::function<void(Now)> then;
   };
   std::deque<Awaiting> awaiting_;  // in the order of their numbers
+  std::uint64_t committed_ = 0;    // what on_committed() was told last
   std::size_t untold_ = 0;         // for which there was no room in it
   std::optional<Clock::time_point> lift_protected_at_;
 

@@ -103,7 +103,12 @@ std::size_t Monitor::bans_unrecorded() const {
   return awaiting_.size() + untold_;
 }
 
+bool Monitor::waits_for_nothing() const {
+  return !awaiting_.empty() && awaiting_.front().sequence <= committed_;
+}
+
 void Monitor::on_committed(std::uint64_t sequence, Now now) {
+  committed_ = sequence;
   while (!awaiting_.empty() && awaiting_.front().sequence <= sequence) {
     const Awaiting done = std::move(awaiting_.front());
     awaiting_.pop_front();

@@ -215,6 +215,13 @@ class TestModes(VerbTest):
         self.assertIsNotNone(self.held("10.77.0.66"), "what is banned stays so")
         self.assertIsNone(self.data("follow")["override"])
 
+    def test_what_changes_nothing_is_answered_at_once(self):
+        self.observing()
+        self.assertFalse(self.data("observe")["armed"])
+        self.assertIsNone(self.data("follow")["override"])
+        self.assertFalse(self.data("observe")["armed"])
+        self.assertEqual(self.data("status")["unrecorded"], 0)
+
     def test_unconfirmed_it_observes_again_when_the_time_is_over(self):
         self.observing()
         self.assertIn("portsentryctl confirm", self.ctl("arm", "--confirm-within", "2s"))

@@ -38,6 +38,20 @@ TEST_F(ModeAsked, AModeIsAnsweredWhenTheDiskHasIt) {
   EXPECT_FALSE(as<ModeDone>(answered(0)).armed);
 }
 
+// `observe` where it observes already, as it does when it was just installed.
+TEST_F(ModeAsked, WhatChangesNothingIsAnsweredThoughNothingIsWrittenAnyMore) {
+  config_.block_tcp = config_.block_udp = BlockMode::observe;
+  serve();
+  wait(1s);
+  disk_ = false;
+  ask(ObserveAsk{});
+  ask(FollowFileAsk{});
+  wait(1s);
+  EXPECT_FALSE(as<ModeDone>(answered(0)).armed);
+  EXPECT_FALSE(as<ModeDone>(answered(1)).override_mode);
+  EXPECT_EQ(monitor_->status(now()).unrecorded, 0U);
+}
+
 TEST_F(ModeAsked, WhyTellsTheEvidenceAndWhatUndoesIt) {
   serve();
   ban("198.51.100.7");
