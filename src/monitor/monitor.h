@@ -135,6 +135,8 @@ class Monitor {
     bool new_boot = false;
     // False: there is nowhere to remember anything, and nothing that is noted is ever committed.
     bool has_memory = true;
+    // How many bans each of the kernel's sets has room for; another number is for tests.
+    std::size_t set_size = Bans::kKernelSetSize;
     // For `status`: the processes whose numbers this one can know.
     std::optional<std::uint32_t> launcher = std::nullopt;
     std::optional<std::uint32_t> self = std::nullopt;
@@ -465,6 +467,7 @@ class Monitor {
   [[nodiscard]] std::size_t bans_unrecorded() const;
   void listed(Now now);
   void watch_capacity();
+  [[nodiscard]] std::size_t capacity_percent() const;
 
   // By hand.
   struct HandJob {

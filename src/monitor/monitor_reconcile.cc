@@ -6,9 +6,10 @@
 namespace portsentry::monitor {
 namespace {
 
-// Of the kernel's fullest set: from here on it is told, and again only after it fell below.
-constexpr std::size_t kCapacityAlarm = Bans::kKernelSetSize / 10 * 8;
-constexpr std::size_t kCapacityFell = Bans::kKernelSetSize / 10 * 7;
+// Of the kernel's fullest set, in per cent: told from the one on, and again only after it fell below
+// the other.
+constexpr std::size_t kCapacityAlarm = 80;
+constexpr std::size_t kCapacityFell = 70;
 
 std::string counted(std::size_t bans, std::string_view what) {
   return std::to_string(bans) + (bans == 1 ? " ban " : " bans ") + std::string(what);
@@ -68,11 +69,15 @@ void Monitor::listed(Now now) {
   blocked_changed(now);
 }
 
+std::size_t Monitor::capacity_percent() const {
+  return bans_.fullest_set() * 100 / setup_.set_size;
+}
+
 void Monitor::watch_capacity() {
-  const std::size_t fullest = bans_.fullest_set();
-  if (fullest < kCapacityFell) capacity_told_ = false;
-  if (fullest < kCapacityAlarm || std::exchange(capacity_told_, true)) return;
-  say(lines_.error("one of the kernel's sets holds " + std::to_string(fullest) +
+  const std::size_t percent = capacity_percent();
+  if (percent < kCapacityFell) capacity_told_ = false;
+  if (percent < kCapacityAlarm || std::exchange(capacity_told_, true)) return;
+  say(lines_.error("one of the kernel's sets holds " + std::to_string(bans_.fullest_set()) +
                    " bans, four fifths of what fits: once it is full no more can be made there"));
 }
 

@@ -36,8 +36,7 @@ StatusReply Monitor::status() const {
                     .permanent = bans_.permanent(),
                     .drift = drift(),
                     .compared = compared_,
-                    .capacity_percent = static_cast<std::uint32_t>(std::min<std::size_t>(
-                        100, bans_.fullest_set() * 100 / Bans::kKernelSetSize)),
+                    .capacity_percent = static_cast<std::uint32_t>(std::min<std::size_t>(100, capacity_percent())),
                     .sensor_restarts = tally_.sensor_restarts};
   reply.processes = processes();
   return reply;
@@ -80,7 +79,7 @@ std::vector<std::string> Monitor::alarms(Now now) const {
   if (sensor_.phase != SensorPhase::ready && successor_.phase != SensorPhase::ready)
     out.emplace_back("no sensor is classifying: nothing is seen");
   if (reconcile_.drifted()) out.emplace_back("the kernel does not hold what it should");
-  if (bans_.fullest_set() * 100 / Bans::kKernelSetSize >= 80)
+  if (capacity_percent() >= 80)
     out.emplace_back("a set of the kernel is 80 % full");
   if (effects_.losses().state_writes > 0 && !awaiting_.empty())
     out.emplace_back("the disk refuses: bans hold and are not recorded");
@@ -143,7 +142,7 @@ std::vector<NamedCount> Monitor::counters() const {
   add("bans_found_missing", tally_.missing);
   add("drift", reconcile_.drifted() ? 1 : 0);
   add("drifts", tally_.drifts);
-  add("capacity_percent", bans_.fullest_set() * 100 / Bans::kKernelSetSize);
+  add("capacity_percent", capacity_percent());
   add("bans_narrowed", tally_.narrowed);
   add("bans_refused_by_guard", tally_.refused_guard);
   add("bans_refused_by_kernel", tally_.refused_kernel);

@@ -53,6 +53,39 @@ TEST_F(ReconcileStory, WhatIsMissingIsMadeAgainAndStrangersAreRecoveredAndOneLin
   EXPECT_EQ(effects_.memory.at(host("203.0.113.9")).origin, Origin::recovered);
 }
 
+TEST_F(ReconcileStory, FourFifthsOfAKernelSetAreToldOnceAndAgainOnlyAfterItHadEmptied) {
+  set_size_ = 10;
+  serve();
+  const auto fill = [this](unsigned from, unsigned to) {
+    for (unsigned i = from; i <= to; ++i)
+      ban("198.51.100." + std::to_string(i));
+  };
+  const auto empty = [this](unsigned from, unsigned to) {
+    for (unsigned i = from; i <= to; ++i)
+      ASSERT_TRUE(hear(Lifted{host("198.51.100." + std::to_string(i))}));
+  };
+  const auto alarms = [this] {
+    const auto told = monitor_->status(now()).alarms;
+    return std::count(told.begin(), told.end(), "a set of the kernel is 80 % full");
+  };
+  constexpr std::string_view kLine = "one of the kernel's sets holds 8 bans, four fifths";
+  fill(1, 7);
+  EXPECT_EQ(count(kLine), 0U);
+  EXPECT_EQ(alarms(), 0);
+  fill(8, 10);
+  EXPECT_EQ(count(kLine), 1U);
+  EXPECT_EQ(count("four fifths"), 1U) << "not again for each further one";
+  EXPECT_EQ(alarms(), 1);
+  EXPECT_EQ(monitor_->status(now()).capacity_percent, 100U);
+  empty(8, 10);
+  EXPECT_EQ(alarms(), 0);
+  fill(8, 8);
+  EXPECT_EQ(count("four fifths"), 1U) << "it wavers about the mark";
+  empty(7, 8);
+  fill(7, 8);
+  EXPECT_EQ(count(kLine), 2U);
+}
+
 TEST_F(ReconcileStory, AnAuditThatNobodyAskedForIsNotListenedTo) {
   serve();
   EXPECT_FALSE(hear(Audited{.id = 99, .elements = 0, .digest = 0}));

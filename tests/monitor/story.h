@@ -165,7 +165,8 @@ class Story : public ::testing::Test {
                                           return read_config(text, "portsentry.conf");
                                         },
                                     .remembered = remembered_,
-                                    .new_boot = new_boot_},
+                                    .new_boot = new_boot_,
+                                    .set_size = set_size_},
                      effects_);
     monitor_->start(now());
     if (scouted_) scout_tells();
@@ -257,6 +258,7 @@ class Story : public ::testing::Test {
   IgnoreList ignored_;
   Memory remembered_;
   bool new_boot_ = false;
+  std::size_t set_size_ = Bans::kKernelSetSize;
   bool scouted_ = true;  // a first snapshot, empty, comes with the start
   bool disk_ = true;
   KnownView known_;
