@@ -112,6 +112,7 @@ class Effects {
     std::uint64_t control_not_permitted = 0;
     std::uint64_t control_silent = 0;
     std::uint64_t events_missed = 0;
+    std::uint64_t events_lost = 0;  // that waited for the disk for too long
   };
   [[nodiscard]] virtual Losses losses() const = 0;
 };

@@ -83,6 +83,11 @@ std::vector<std::string> Monitor::alarms(Now now) const {
     out.emplace_back("a set of the kernel is 80 % full");
   if (effects_.losses().state_writes > 0 && !awaiting_.empty())
     out.emplace_back("the disk refuses: bans hold and are not recorded");
+  if (const std::uint64_t lost = effects_.losses().events_lost; lost > 0) {
+    out.emplace_back("history has lost " + std::to_string(lost) +
+                     (lost == 1 ? " event" : " events") +
+                     " since the start: the disk refused for too long");
+  }
   for (const BanClass how : {BanClass::proven, BanClass::spread, BanClass::single}) {
     if (budget(how, now).tripped) {
       out.emplace_back("a budget of bans is spent: further scans of its class are only told");
@@ -174,6 +179,7 @@ std::vector<NamedCount> Monitor::counters() const {
   add("control_not_permitted", losses.control_not_permitted);
   add("control_silent", losses.control_silent);
   add("watch_events_missed", losses.events_missed);
+  add("history_events_lost", losses.events_lost);
   for (std::size_t i = 0; i < kSensorCounters; ++i) {
     add("sensor_" + std::string(kSensorCounterNames.at(i)),
         sensor_before_.at(i) + sensor_.counts.at(i) + successor_.counts.at(i));

@@ -537,7 +537,8 @@ Effects::Losses Server::losses() const {
           .control_malformed = control_.tally().malformed,
           .control_not_permitted = control_.tally().not_permitted,
           .control_silent = control_.tally().silent,
-          .events_missed = control_.tally().events_missed};
+          .events_missed = control_.tally().events_missed,
+          .events_lost = standing_.store ? standing_.store->events_lost() : 0};
 }
 
 void Server::stop() {

@@ -98,7 +98,9 @@ class FakeEffects final : public Effects {
   void promote_successor() override { promoted += 1; }
   void drop_successor() override { dropped += 1; }
   void end(int status, std::string_view) override { ended = status; }
-  [[nodiscard]] Losses losses() const override { return {.log_lines = 3}; }
+  [[nodiscard]] Losses losses() const override {
+    return {.log_lines = 3, .events_lost = events_lost};
+  }
 
   bool full = false;
   std::size_t lines_when_sent = 0;  // how many lines were written before the last request
@@ -121,6 +123,7 @@ class FakeEffects final : public Effects {
   std::map<Source, StoredBan> memory;      // what the notes come to, of bans
   int restored = 0;
   bool can_read = true;  // of the disk
+  std::uint64_t events_lost = 0;
   std::vector<TopQuery> tops;
 };
 
