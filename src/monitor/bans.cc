@@ -424,7 +424,7 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
       set_due(entry, kNever);  // the Outcome comes first; answer() ends it
     } else if (ban.state == State::lifting) {
       if (over && !ends_by_undo(ban) && ban.pardon != Pardon::over) {
-        ended.push_back({source, true, ban.acknowledged, ban.wrapped});
+        ended.push_back({source, true, ban.acknowledged, ban.wrapped, ban.of});
         erase(entry);
       } else {  // its back-off is over
         const bool by_itself = !ends_by_undo(ban) && ban.pardon != Pardon::over;
@@ -445,7 +445,7 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
       ban.by = Backend::command;
       begin_lift(entry);
     } else if (over || ban.state == State::refused) {
-      ended.push_back({source, holds(ban), ban.acknowledged, ban.wrapped});
+      ended.push_back({source, holds(ban), ban.acknowledged, ban.wrapped, ban.of});
       erase(entry);
     } else if (ban.state == State::enforced || ban.state == State::changing) {
       // Half of the kernel's time is over, or a back-off.

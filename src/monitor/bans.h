@@ -291,6 +291,7 @@ class Bans {
     bool held;  // the kernel had confirmed it
     bool acknowledged;
     bool wrapped;
+    BanClass of;
   };
   std::vector<Ended> expire(Now now, std::size_t limit = 1000);
   // When expire() has something to do.

@@ -141,7 +141,7 @@ void Monitor::tick(Now now) {
   for (const Bans::Ended& ended : started ? bans_.expire(now) : std::vector<Bans::Ended>{}) {
     const bool told = ended.held && ended.acknowledged;
     if (!told) tally_.given_up += 1;
-    if (ended.held) record_end(EventKind::expired, ended.source, "", now);
+    if (ended.held) record_end(EventKind::expired, ended.source, ended.of, "", now);
     ban_over(ended.source, told, ended.wrapped, now);
     by_hand_settled(ended.source, true);
   }

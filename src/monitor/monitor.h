@@ -327,7 +327,9 @@ class Monitor {
   void record_outcome(const Bans::Answer& answer, const Outcome& outcome, Now now);
   void record_lift(const Bans::Answer& answer, Now now);
   void count_offence(const Bans::Answer& answer, Now now);
-  void record_end(EventKind kind, const Source& source, std::string_view detail, Now now);
+  void record_end(EventKind kind, const Source& source, BanClass of, std::string_view detail,
+                  Now now);
+  void move_offence(const Source& source, std::time_t end);
   void over_budget(BanClass how, Now now);
   void tell_recovered(Now now);
   void recall_offences(Now now);

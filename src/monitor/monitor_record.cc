@@ -165,7 +165,7 @@ void Monitor::record_outcome(const Bans::Answer& answer, const Outcome& outcome,
       return record_lift(answer, now);
     case Bans::Change::over:
     case Bans::Change::undo_failed:
-      if (answer.ban.recorded) record_end(EventKind::expired, answer.source, "", now);
+      if (answer.ban.recorded) record_end(EventKind::expired, answer.source, answer.ban.of, "", now);
       return;
     case Bans::Change::put_back:
     case Bans::Change::renewed:
@@ -177,7 +177,7 @@ void Monitor::record_outcome(const Bans::Answer& answer, const Outcome& outcome,
 
 void Monitor::record_lift(const Bans::Answer& answer, Now now) {
   const auto ended = [&](EventKind kind, std::string_view why) {
-    record_end(kind, answer.source, why, now);
+    record_end(kind, answer.source, answer.ban.of, why, now);
   };
   switch (answer.ban.pardon) {
     case Bans::Pardon::ignored:
@@ -204,12 +204,18 @@ void Monitor::count_offence(const Bans::Answer& answer, Now now) {
   if (!forget_offences_at_) forget_offences_at_ = now.steady + kForgetEvery;
 }
 
-// The quiet time of its record runs from here.
-void Monitor::record_end(EventKind kind, const Source& source, std::string_view detail, Now now) {
+// The quiet time of its record runs from here; not where forged packets may have led to the ban: else
+// whoever forges one now and then would keep somebody's record from ever decaying.
+void Monitor::record_end(EventKind kind, const Source& source, BanClass of, std::string_view detail,
+                         Now now) {
   Event event{.at = now.wall, .kind = kind, .detail = std::string(detail)};
   event.source = source;
   record(event);
-  const auto offence = offences_.ends(source, now.wall);
+  if (of == BanClass::proven) move_offence(source, now.wall);
+}
+
+void Monitor::move_offence(const Source& source, std::time_t end) {
+  const auto offence = offences_.ends(source, end);
   if (offence) note(PutOffence{{source, offence->count, offence->last_end}});
 }
 

@@ -81,10 +81,11 @@ bool Monitor::on(const Lifted& lifted, Now now) {
     return true;
   }
   const bool wrapped = ban->wrapped;
+  const BanClass of = ban->of;
   bans_.forget(source);
   tally_.lifted_by_hand += 1;
   log_limited(source, lines_.lifted_by_hand(source), now);
-  record_end(EventKind::lifted, source, "deleted from the kernel's set by hand", now);
+  record_end(EventKind::lifted, source, of, "deleted from the kernel's set by hand", now);
   ban_over(source, false, wrapped, now);
   by_hand_settled(source, true);
   blocked_changed(now);

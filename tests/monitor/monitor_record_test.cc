@@ -117,6 +117,18 @@ TEST_F(Record, AQuietWeekHalvesTheCountFromTheEndOfTheLastBan) {
 
 // ---- events -------------------------------------------------------------------------------------
 
+TEST_F(Record, WhoeverForgesASourceNowAndThenDoesNotKeepItsRecordFromFading) {
+  serve();
+  ban_proven("198.51.100.7");
+  wait(31min);
+  const std::time_t ended = noted<PutOffence>().back().offence.last_end;
+  wait(24h);
+  ban("198.51.100.7");
+  EXPECT_EQ(sent<Ban>().back().duration, 10min);
+  wait(11min);
+  EXPECT_EQ(noted<PutOffence>().back().offence.last_end, ended);
+}
+
 TEST_F(Record, ABanIsOneEventWithItsEvidenceOnceItIsConfirmed) {
   serve();
   Detection detection = probe("198.51.100.7");
