@@ -83,14 +83,18 @@ std::uint64_t Store::note(const StateChange& change) {
                         std::holds_alternative<EraseAllowed>(change);
     const auto before = latest_.find(*key);
     if (before != latest_.end()) {
-      waiting_.erase(before->second);
       // As long as the disk refuses, what comes and goes must not pile up.
       if (erases && failing_ && only_waits(*key)) {
+        waiting_.erase(before->second);
         latest_.erase(before);
         return number;
       }
+      // In the place of the earlier word: somebody may wait for that one's number, and it must not
+      // count as written before this is.
+      waiting_.at(before->second) = change;
+      return number;
     }
-    latest_.insert_or_assign(*key, number);
+    latest_.emplace(*key, number);
   } else {
     events_.push_back(number);
   }

@@ -79,15 +79,31 @@ TEST_F(StoreFile, AGreatManyChangesTakeSeveralCommitsInTheirOrder) {
   const auto most = static_cast<unsigned>(Store::kMaxPerCommit);
   for (unsigned i = 0; i < 2 * most + 100; ++i)
     EXPECT_EQ(store.note(PutBan{numbered(i)}), i + 1);
-  // Noted again: it is promised with its last word.
+  // Noted again: in its old place.
   store.note(PutBan{numbered(0)});
   ASSERT_TRUE(store.flush(kWall));
-  EXPECT_EQ(store.committed(), most + 1);
+  EXPECT_EQ(store.committed(), most);
   EXPECT_EQ(store.unflushed(), most + 100U);
   ASSERT_TRUE(flush_all(store));
   EXPECT_EQ(store.committed(), 2 * most + 101U);
   opened = Error{"closed"};
   EXPECT_EQ(content().size(), 2 * most + 100U);
+}
+
+// Somebody waits for the first number, and says that the ban is remembered once it is committed.
+TEST_F(StoreFile, WhatIsNotedAgainIsNotPromisedBeforeItIsWritten) {
+  auto opened = open();
+  ASSERT_TRUE(opened);
+  Store& store = opened->store;
+  const std::uint64_t first = store.note(PutBan{ban("192.0.2.1")});
+  for (unsigned i = 0; i < Store::kMaxPerCommit; ++i)
+    store.note(PutBan{numbered(i)});
+  store.note(PutBan{ban("192.0.2.1", 2000)});
+  ASSERT_TRUE(store.flush(kWall));
+  ASSERT_GE(store.committed(), first);
+  opened = Error{"killed"};
+  const auto found = content();
+  EXPECT_EQ(std::count(found.begin(), found.end(), ban("192.0.2.1", 2000)), 1);
 }
 
 Memory everything() {
