@@ -354,7 +354,9 @@ std::uint64_t Server::note(const StateChange& change) {
   // Once a command runs, its rule may be there, whoever dies then. The monitor is in the middle of
   // something: it is told of the commit when that is over.
   if (put != nullptr && put->ban.backend == BanBackend::asked && !state_failing_) {
-    write_state();
+    do {
+      write_state();
+    } while (!state_failing_ && standing_.store->unflushed() > 0);
     loop_.after(Clock::duration(0), [this] { tell_committed(); });
   } else {
     write_soon();
