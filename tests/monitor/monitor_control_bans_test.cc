@@ -106,6 +106,15 @@ TEST_F(BansAsked, AnUnbanIsAnsweredWhenNothingHoldsAnyMore) {
   EXPECT_EQ(listed(), std::vector<std::string>{"203.0.113.9"});
 }
 
+TEST_F(BansAsked, WhoIsAllowedByAnUnbanThatFoundNothingIsSoOnceTheDiskHasIt) {
+  serve();
+  disk_ = false;
+  EXPECT_FALSE(ask(UnbanAsk{net("198.51.100.7"), 60s, false}));
+  disk_ = true;
+  commit();
+  EXPECT_TRUE(as<UnbanDone>(answered(0)).allowed);
+}
+
 TEST_F(BansAsked, WhoIsUnbannedAndAllowedIsNotBannedAgainBeforeThatIsOver) {
   serve();
   held("198.51.100.7");
