@@ -25,6 +25,7 @@ std::string blocked_view(const Bans& bans) {
   std::vector<std::pair<std::time_t, Source>> held;
   bans.each_held([&](const Source& source, const Bans::Ban& ban) {
     if (ban.pardon != Bans::Pardon::none && ban.state == Bans::State::lifting) return;
+    if (!ban.acknowledged) return;  // its line comes once the disk has it
     held.emplace_back(ban.since, source);
   });
   std::sort(held.begin(), held.end());

@@ -133,6 +133,11 @@ void Monitor::already_banned(const Detection& detection, Now now) {
   if (detection.proof != Proof::forgeable) proven_after_all(detection, *known, now);
   const bool news = budget_.is_news(source, detection.kind, now);
   if (news) tell_event(detection, now);
+  // The kernel holds it, and the disk does not have it yet: that it is blocked is told in a moment.
+  if (!known->second.acknowledged) {
+    if (news) tell_fate(detection, Fate::pending, {}, now);
+    return;
+  }
   const auto& told = known->second.told_already;
   if (told && now.steady < *told + kTellAlreadyEvery) {
     if (news) tell_fate(detection, Fate::blocked, {}, now);  // 2.x's one line about an event

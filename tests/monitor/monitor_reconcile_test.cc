@@ -109,6 +109,33 @@ TEST_F(ReconcileStory, ABanIsToldOnceItIsOnTheDiskAndNotBefore) {
   EXPECT_EQ(monitor_->status().unrecorded, 0U);
 }
 
+TEST_F(ReconcileStory, AProbeBetweenKernelAndDiskIsNotCalledBlockedAlready) {
+  serve();
+  disk_ = false;
+  detect(probe("198.51.100.7"));
+  answer(Verdict::ok);
+  Detection other = probe("198.51.100.7");
+  other.kind = ScanKind::fin;
+  detect(other);
+  EXPECT_EQ(count("blocked"), 0U);
+  disk_ = true;
+  commit();
+  EXPECT_EQ(count("has been blocked"), 1U);
+  detect(probe("198.51.100.7"));
+  EXPECT_EQ(count("already blocked"), 1U);
+}
+
+TEST_F(ReconcileStory, BlockedFileDoesNotNameWhatTheDiskDoesNotHave) {
+  serve();
+  ban("198.51.100.7");
+  wait(29min);
+  disk_ = false;
+  detect(probe("198.51.100.8"));
+  answer(Verdict::ok);
+  wait(2min);  // the first one's end has the file written anew
+  EXPECT_EQ(effects_.blocked_text, "");
+}
+
 TEST_F(ReconcileStory, ABanThatEndsBeforeItIsOnTheDiskIsNeverTold) {
   serve();
   disk_ = false;
