@@ -297,7 +297,7 @@ class Monitor {
   [[nodiscard]] std::string how_blocked(const Source& source, const Bans::Ban& ban,
                                         std::chrono::seconds left) const;
   void put_back_after_all(const Bans::Answer& answer, Now now);
-  void changed(const Bans::Answer& answer, Now now);
+  void changed(const Bans::Answer& answer);
   void not_yet(const Bans::Answer& answer, const Outcome& outcome, Now now);
   void lifted(const Source& source, const Bans::Ban& ban, Now now);
   void lift(const Source& source, Bans::Pardon why, Now now);

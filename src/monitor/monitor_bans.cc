@@ -38,7 +38,7 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
       lift_where_protected(source, now);
       break;
     case Bans::Change::changed:
-      changed(*answer, now);
+      changed(*answer);
       break;
     case Bans::Change::renewed:
     case Bans::Change::cleared:
@@ -139,15 +139,20 @@ void Monitor::acknowledged(const Source& source, std::time_t since, std::chrono:
 }
 
 // It holds until another time than before.
-void Monitor::changed(const Bans::Answer& answer, Now now) {
+void Monitor::changed(const Bans::Answer& answer) {
   remember(answer.source, answer.ban);
-  log_limited(
-      answer.source,
-      lines_.notice("the ban of " + answer.source.text() + " holds " +
-                    (answer.ban.term.permanent()
-                         ? std::string("for good now")
-                         : "for " + words::duration(remaining(answer.ban, now)) + " from now on")),
-      now);
+  const auto tell = [this, source = answer.source, until = answer.ban.term.until](Now then) {
+    const Bans::Ban* ban = bans_.find(source);
+    if (ban == nullptr || ban->term.until != until) return;  // it has changed again
+    log_limited(
+        source,
+        lines_.notice("the ban of " + source.text() + " holds " +
+                      (ban->term.permanent()
+                           ? std::string("for good now")
+                           : "for " + words::duration(remaining(*ban, then)) + " from now on")),
+        then);
+  };
+  after_commit(tell, true);
 }
 
 // Nobody made it, or ended it, and that is tried again.

@@ -102,6 +102,18 @@ TEST_F(ByHandStory, ABanThatIsThereGetsTheNewTime) {
   EXPECT_EQ(count("the ban of 198.51.100.7 holds for 5h from now on"), 1U);
 }
 
+TEST_F(ByHandStory, ANewTimeIsToldWhenTheDiskHasIt) {
+  serve();
+  ban("198.51.100.7");
+  disk_ = false;
+  ask("198.51.100.7", 5h);
+  answer(Verdict::ok);
+  EXPECT_EQ(count("holds for"), 0U);
+  disk_ = true;
+  commit();
+  EXPECT_EQ(count("the ban of 198.51.100.7 holds for 5h from now on"), 1U);
+}
+
 TEST_F(ByHandStory, AnEndIsAnsweredWhenTheKernelConfirmedItAndTheRowIsGone) {
   serve();
   ban("198.51.100.7");
