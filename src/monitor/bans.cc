@@ -247,6 +247,7 @@ void Bans::take_over(Entry entry, const Wanted& wanted) {
   ban.origin = wanted.origin;
   ban.offences = wanted.offences;
   ban.pardon = Pardon::none;
+  ban.row = Backend::none;
   if (wanted.origin == Origin::scan) {
     ban.address = wanted.address;
     ban.cause = wanted.cause;

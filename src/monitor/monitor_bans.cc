@@ -41,6 +41,10 @@ bool Monitor::on_ban_outcome(const Outcome& outcome, Now now) {
       changed(*answer);
       break;
     case Bans::Change::renewed:
+      // Its time is the old one; who wants it, and why, may be new.
+      if (answer->ban.state == Bans::State::enforced && answer->ban.row != answer->ban.by)
+        remember(source, answer->ban);
+      break;
     case Bans::Change::cleared:
       break;
     case Bans::Change::later:

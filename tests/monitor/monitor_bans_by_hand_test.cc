@@ -114,6 +114,19 @@ TEST_F(ByHandStory, ANewTimeIsToldWhenTheDiskHasIt) {
   EXPECT_EQ(count("the ban of 198.51.100.7 holds for 5h from now on"), 1U);
 }
 
+TEST_F(ByHandStory, WhoMadeItAndWhyAreStoredAlsoWhereItsTimeIsTheOldOne) {
+  start();
+  ASSERT_TRUE(hear(TableCreated{.backend = Backend::nftables, .again = false}));
+  ASSERT_TRUE(hear(Adopted{host("198.51.100.7"), 0s}));
+  ASSERT_TRUE(hear(AdoptedDone{}));
+  EXPECT_EQ(effects_.memory.at(host("198.51.100.7")).origin, Origin::recovered);
+  ask("198.51.100.7", std::nullopt);
+  answer(Verdict::ok);
+  EXPECT_EQ(code(), Code::done);
+  EXPECT_EQ(effects_.memory.at(host("198.51.100.7")).origin, Origin::hand);
+  EXPECT_EQ(effects_.memory.at(host("198.51.100.7")).note, "because");
+}
+
 TEST_F(ByHandStory, AnEndIsAnsweredWhenTheKernelConfirmedItAndTheRowIsGone) {
   serve();
   ban("198.51.100.7");
