@@ -85,6 +85,7 @@ bool Bans::full(BanClass of) const {
 Bans::Entry Bans::insert(const Source& source, Ban ban, Clock::time_point due) {
   counts_.at(static_cast<std::size_t>(ban.state)) += 1;
   if (ban.term.permanent()) permanent_ += 1;
+  ban.number = ++made_;
   const Entry entry = bans_.emplace(source, std::move(ban)).first;
   recount(entry);
   set_due(entry, due);

@@ -115,6 +115,7 @@ class Bans {
   };
 
   struct Ban {
+    std::uint64_t number = 0;  // tells it from an earlier or later ban of the same source
     State state = State::asked;
     Address address;  // the exact host whose probe led here; the prefix's address when adopted
     BanCause cause;   // TCP port 1 stands in for an adopted ban, whose cause nobody knows any more
@@ -374,6 +375,7 @@ class Bans {
   std::size_t permanent_ = 0;
   std::size_t by_command_ = 0;
   std::uint64_t next_id_ = 1;
+  std::uint64_t made_ = 0;
   Backend backend_ = Backend::none;
   bool table_exists_ = false;
   std::size_t undos_in_flight_ = 0;

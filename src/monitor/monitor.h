@@ -292,7 +292,7 @@ class Monitor {
   // Bans.
   bool on_ban_outcome(const Outcome& outcome, Now now);
   void enforced(const Bans::Answer& answer, Now now);
-  void acknowledged(const Source& source, std::time_t since, std::chrono::seconds left,
+  void acknowledged(const Source& source, std::uint64_t number, std::chrono::seconds left,
                     const std::optional<Detection>& probe, Now now);
   [[nodiscard]] std::string how_blocked(const Source& source, const Bans::Ban& ban,
                                         std::chrono::seconds left) const;

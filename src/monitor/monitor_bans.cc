@@ -94,8 +94,8 @@ void Monitor::enforced(const Bans::Answer& answer, Now now) {
     probe = found->second;
   }
   const auto left = remaining(answer.ban, now);
-  after_commit([this, source = answer.source, since = answer.ban.since, left,
-                probe](Now then) { acknowledged(source, since, left, probe, then); },
+  after_commit([this, source = answer.source, number = answer.ban.number, left,
+                probe](Now then) { acknowledged(source, number, left, probe, then); },
                true);
   // The kernel's connections are asked for while the ban is on its way, and most often are faster.
   if (probe && probe->proof != Proof::forgeable)
@@ -116,11 +116,11 @@ void Monitor::put_back_after_all(const Bans::Answer& answer, Now now) {
   blocked_changed(now);
 }
 
-void Monitor::acknowledged(const Source& source, std::time_t since, std::chrono::seconds left,
+void Monitor::acknowledged(const Source& source, std::uint64_t number, std::chrono::seconds left,
                            const std::optional<Detection>& probe, Now now) {
   const Bans::Ban* known = bans_.find(source);
   // It was ended meanwhile: nothing was told of it, and nothing is.
-  if (known == nullptr || known->since != since || known->acknowledged) return;
+  if (known == nullptr || known->number != number || known->acknowledged) return;
   bans_.acknowledge(source);
   const Bans::Ban ban = *known;
   std::string how = how_blocked(source, ban, left);
@@ -140,6 +140,9 @@ void Monitor::acknowledged(const Source& source, std::time_t since, std::chrono:
       },
       now);
   effects_.blocked_append(blocked_line(source, ban.since));
+  // Now that there is a row by which it is taken back. Where the first answer was a no, it has been
+  // asked for already.
+  if (probe && ban.wrapped) wrappers_.want(source, ban.cause, true);
 }
 
 // It holds until another time than before.

@@ -42,8 +42,18 @@ void Monitor::first_answer(const Bans::Answer& answer, Now now) {
   const Config& config = setup_.config;
   if (!config.kill_hosts_deny.empty()) {
     bans_.wrapped(answer.source);
-    if (answer.change == Bans::Change::later) remember_line(answer.source, now);
-    wrappers_.want(answer.source, answer.ban.cause, true);
+    // A line that no row tells of would stay for ever if the machine stopped now: acknowledged() asks
+    // for that of a ban, and without one it waits for a row of its own.
+    if (answer.change == Bans::Change::later) {
+      remember_line(answer.source, now);
+      after_commit(
+          [this, source = answer.source, number = answer.ban.number](Now) {
+            const Bans::Ban* ban = bans_.find(source);
+            if (ban != nullptr && ban->number == number)
+              wrappers_.want(source, ban->cause, true);
+          },
+          false);
+    }
   }
   if (!config.kill_run_cmd_first) run(Command::run_cmd, answer.source, answer.ban.cause, now);
 }

@@ -12,7 +12,10 @@ namespace {
 // What waits for the disk to be told, at most: some minutes of bans. Beyond it they are counted.
 constexpr std::size_t kMaxAwaiting = 16'384;
 // Lines of hosts.deny that are asked for again at a start: those that were still queued when the
-// last run ended are among the youngest, as the queue is short.
+// last run ended are among the youngest, as the queue is short. It is longer only where bans begin and
+// end faster than root makes edits (a hundred a second): who is killed then loses the older ones of
+// those lines, which add to a ban that holds. None stays behind: each row is asked to take its line
+// back, and none is made before its row.
 constexpr std::size_t kLinesAgain = 256;
 
 // A row that stands for nothing but a line in hosts.deny, to be taken back.

@@ -150,6 +150,34 @@ TEST_F(MemoryStory, ALineOfABanThatEndedMeanwhileIsTakenBack) {
   EXPECT_EQ(sent<RunCommand>()[1].source, host("198.51.100.7"));
 }
 
+TEST_F(MemoryStory, ALineIsAskedForWhenTheDiskHasTheRowByWhichItIsTakenBack) {
+  config_.kill_hosts_deny = "ALL: $TARGET$";
+  for (const Verdict verdict : {Verdict::ok, Verdict::kernel_refused}) {
+    serve_as(Backend::nftables);
+    disk_ = false;
+    detect(probe("198.51.100.7"));
+    answer(verdict);
+    EXPECT_TRUE(sent<RunCommand>().empty());
+    disk_ = true;
+    commit();
+    EXPECT_EQ(sent<RunCommand>().size(), 1U);
+    effects_.memory.clear();
+    effects_.sent.clear();
+  }
+}
+
+TEST_F(MemoryStory, NoLineIsAskedForOfABanThatEndedBeforeTheDiskHadIt) {
+  config_.kill_hosts_deny = "ALL: $TARGET$";
+  serve_as(Backend::nftables);
+  disk_ = false;
+  ban("198.51.100.7");
+  ASSERT_TRUE(hear(Lifted{host("198.51.100.7")}));
+  disk_ = true;
+  commit();
+  ASSERT_EQ(sent<RunCommand>().size(), 1U);
+  EXPECT_EQ(sent<RunCommand>()[0].command, Command::hosts_deny_remove);
+}
+
 TEST_F(MemoryStory, ALineIsRememberedUntilItIsTakenBack) {
   config_.kill_hosts_deny = "ALL: $TARGET$";
   serve_as(Backend::command);
