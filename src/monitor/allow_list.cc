@@ -45,6 +45,17 @@ const Allowed* AllowList::overlap(const Prefix& prefix) const {
   return next != held.end() && prefix.contains(next->first) ? &next->second.entry : nullptr;
 }
 
+void AllowList::clock_set(std::time_t shift, const std::function<void(const Allowed&)>& changed) {
+  for (Family* held : {&v4_, &v6_}) {
+    for (auto& [prefix, one] : *held) {
+      if (!one.entry.until) continue;
+      one.entry.since = std::max<std::time_t>(one.entry.since + shift, 0);
+      one.entry.until = std::max(*one.entry.until + shift, one.entry.since);
+      changed(one.entry);
+    }
+  }
+}
+
 std::vector<Allowed> AllowList::expire(Now now) {
   std::vector<Allowed> over;
   while (!due_.empty() && due_.begin()->first <= now.steady) {

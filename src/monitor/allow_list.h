@@ -36,6 +36,10 @@ class AllowList {
   // one allowed host is to ban that host. The widest that covers it, else the first inside.
   [[nodiscard]] const Allowed* overlap(const Prefix& prefix) const;
 
+  // The wall clock was set: it shows `shift` more than the time that passed makes it. Every entry
+  // lasts as long as before; `changed` is called with each whose end has another name now.
+  void clock_set(std::time_t shift, const std::function<void(const Allowed&)>& changed);
+
   // What is over, which is forgotten by this call.
   std::vector<Allowed> expire(Now now);
   [[nodiscard]] std::optional<Clock::time_point> next_due() const;

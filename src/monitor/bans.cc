@@ -393,6 +393,20 @@ void Bans::commands_changed(Now now) {
 
 // ---- time ---------------------------------------------------------------------------------------
 
+void Bans::clock_set(std::time_t shift) {
+  const auto move = [shift](Term& term) {
+    if (term.wall) term.wall = *term.wall + shift;
+  };
+  for (auto& [source, ban] : bans_) {
+    move(ban.term);
+    move(ban.sent);
+    if (ban.wish) move(*ban.wish);
+    // It moves along: what a row says is never longer than from here to its end.
+    ban.since += shift;
+    ban.row = Backend::none;
+  }
+}
+
 // Enforced, and nothing to do before its end, or before the kernel's time is half over.
 void Bans::enforced_until_due(Entry entry) {
   set_state(entry, State::enforced);

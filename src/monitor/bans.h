@@ -218,6 +218,10 @@ class Bans {
   // was for is judged anew at its next probe.
   void commands_changed(Now now);
 
+  // The wall clock was set: it shows `shift` more than the time that passed makes it. Every ban keeps
+  // the time that it has left, and what is told and stored of it follows; has_row() is to be told.
+  void clock_set(std::time_t shift);
+
   // ---- what an earlier run left -----------------------------------------------------------------
 
   // A ban as our records have it. `kernel`: nftables held it; adopt() says whether it does, and what

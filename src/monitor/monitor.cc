@@ -80,6 +80,7 @@ void Monitor::shut_down() {
 
 bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
   if (!legal(message, phase_)) return false;
+  look_at_clock(now);
   const bool understood = std::visit([&](const auto& m) { return on(m, now); }, message);
   reconcile(now);
   pump(now);
@@ -136,6 +137,7 @@ void Monitor::pump(Now now) {
 }
 
 void Monitor::tick(Now now) {
+  look_at_clock(now);
   // While the kernel tells what it holds, what ended meanwhile is still expected.
   const bool started = phase_ == Phase::serving;
   for (const Bans::Ended& ended : started ? bans_.expire(now) : std::vector<Bans::Ended>{}) {

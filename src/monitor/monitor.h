@@ -3,7 +3,7 @@
 // clock of its own.
 //
 // One class, by subject: monitor.cc (channel A, time), monitor_bans.cc (what came of a request),
-// monitor_table.cc (the kernel's table), monitor_events.cc (a probe and what
+// monitor_table.cc (the kernel's table), monitor_clock.cc (a clock that was set), monitor_events.cc (a probe and what
 // comes of it), monitor_commands.cc (the owner's commands and hosts.deny), monitor_sensors.cc
 // (channel B), monitor_reload.cc, monitor_memory.cc (what outlives the process), monitor_names.cc,
 // monitor_scout.cc (channel S: who is protected), monitor_control.cc (what portsentryctl asks),
@@ -416,6 +416,9 @@ class Monitor {
   void scout_tick(Now now);
   [[nodiscard]] std::optional<Clock::time_point> scout_due() const;
 
+  // The wall clock against the one that bans are counted by.
+  void look_at_clock(Now now);
+
   // What outlives this process.
   void note(const StateChange& change);
   void recall(Now now);
@@ -518,6 +521,7 @@ class Monitor {
   bool told_nothing_to_read_ = false;
 
   std::time_t started_ = 0;
+  std::optional<Now> clock_;  // both clocks, when they were last set against one another
   Phase phase_ = Phase::fresh;
   Backend backend_ = Backend::none;
   bool table_lost_ = false;

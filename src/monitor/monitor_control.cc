@@ -34,6 +34,7 @@ ControlReply not_supported() {
 }  // namespace
 
 void Monitor::on_control(const ControlRequest& request, std::uint32_t who, Answer answer, Now now) {
+  look_at_clock(now);
   if (const std::string command = command_of(request); !command.empty())
     say(lines_.notice("portsentryctl: user " + std::to_string(who) + ": " + command));
   std::visit(

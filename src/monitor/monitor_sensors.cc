@@ -103,6 +103,7 @@ void Monitor::sensor_gone() {
 }
 
 bool Monitor::on_sensor(const SensorToMonitor& message, Now now, SensorRole role) {
+  look_at_clock(now);
   const bool understood = std::visit([&](const auto& m) { return hear(m, role, now); }, message);
   pump(now);
   return understood;

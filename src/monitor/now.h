@@ -12,7 +12,7 @@ struct Now {
   // suspend, and the kernel's own element timeouts do not either.
   Clock::time_point steady;
   // The wall clock, for what people read, and what they wrote by it: an ignore line's `until`. It
-  // may jump; nothing else is decided by it.
+  // may jump (monitor_clock.cc); nothing else is decided by it.
   std::time_t wall;
 };
 

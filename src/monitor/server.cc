@@ -27,6 +27,8 @@ constexpr std::chrono::milliseconds kWriteRest{1};
 constexpr std::chrono::seconds kWriteAgain{10};
 // How often old events are looked for where none is written.
 constexpr std::chrono::hours kTrimEvery{1};
+// How soon a clock that was set is noticed where nothing happens.
+constexpr std::chrono::seconds kTickEvery{30};
 
 Now now() {
   return {Clock::now(), std::time(nullptr)};
@@ -129,6 +131,7 @@ int Server::serve() {
     rearm();
   });
   trim_now_and_then();
+  tick_now_and_then();
   monitor_.start(now());
   rearm();
   return loop_.run();
@@ -415,6 +418,14 @@ void Server::trim_now_and_then() {
     standing_.store->trim_events();
     write_soon();
     trim_now_and_then();
+  });
+}
+
+void Server::tick_now_and_then() {
+  loop_.after(kTickEvery, [this] {
+    monitor_.tick(now());
+    rearm();
+    tick_now_and_then();
   });
 }
 

@@ -89,6 +89,7 @@ class Server final : public Effects {
   void write_state();
   void tell_committed();
   void trim_now_and_then();
+  void tick_now_and_then();
   void meet_output(const UniqueFd& pipe);
   void read_output(std::size_t slot);
   void end_output(std::size_t slot);

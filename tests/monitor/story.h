@@ -141,7 +141,8 @@ class Story : public ::testing::Test {
   }
   Now now() const {
     return {Clock::time_point(10h) + passed_,
-            1756178490 + std::chrono::duration_cast<std::chrono::seconds>(passed_).count()};
+            1756178490 + clock_set_by_ +
+                std::chrono::duration_cast<std::chrono::seconds>(passed_).count()};
   }
   // Time passes: the monitor is woken as the loop would wake it, at the moments that it asked for.
   void wait(Clock::duration time) {
@@ -268,6 +269,7 @@ class Story : public ::testing::Test {
   FakeEffects effects_;
   std::optional<Monitor> monitor_;
   Clock::duration passed_{};
+  std::time_t clock_set_by_ = 0;  // how far somebody has set the wall clock
 };
 
 }  // namespace portsentry::monitor

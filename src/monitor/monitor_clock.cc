@@ -1,0 +1,50 @@
+// The wall clock may be set while we run. What people were promised is a length of time: bans and
+// entries of the allow list keep what they have left of it, here and in the kernel, which count on a
+// clock that nobody sets. Their ends are stored by the wall clock, so that the rows are written anew:
+// else the next start would end them early, or late.
+//
+// Not moved: what counts quiet time since an end that is past, an ignore line's `until`, which is a
+// date, and the time for confirming an arming, which a clock that jumps may only shorten.
+#include "monitor/log_words.h"
+#include "monitor/monitor.h"
+
+namespace portsentry::monitor {
+namespace {
+
+// The wall clock is read in whole seconds, and small corrections are not worth a write; they add up.
+constexpr std::time_t kNoStep = 5;
+
+}  // namespace
+
+void Monitor::look_at_clock(Now now) {
+  if (!clock_ || phase_ == Phase::fresh) {  // the rows are read by the clock of that moment
+    clock_ = now;
+    return;
+  }
+  if (phase_ != Phase::serving) return;
+  const auto passed = std::chrono::floor<std::chrono::seconds>(now.steady - clock_->steady).count();
+  const std::time_t shift = now.wall - (clock_->wall + passed);
+  if (shift >= -kNoStep && shift <= kNoStep) return;
+  clock_ = now;
+
+  bans_.clock_set(shift);
+  std::size_t kept = 0;
+  bans_.each_after(std::nullopt, [&](const Source& source, const Bans::Ban& ban) {
+    if (ban.term.permanent()) return true;
+    kept += 1;
+    // Of the others a row is written with the answer to what is asked about them.
+    if (!ban.recorded || !Bans::holds(ban) || ban.state == Bans::State::restoring) return true;
+    remember(source, ban);
+    if (ban.of == BanClass::proven) move_offence(source, *ban.term.wall);
+    return true;
+  });
+  allowed_.clock_set(shift, [this](const Allowed& entry) { note(PutAllowed{entry}); });
+  const std::chrono::seconds far(shift < 0 ? -shift : shift);
+  say(lines_.notice("the clock went " + words::duration(far) + (shift < 0 ? " back" : " forward") +
+                    " (it was set, or the machine slept): " + std::to_string(kept) +
+                    (kept == 1 ? " ban keeps the time that it has left"
+                               : " bans keep the time that they have left")));
+  blocked_changed(now);
+}
+
+}  // namespace portsentry::monitor
