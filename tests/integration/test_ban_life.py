@@ -6,13 +6,16 @@ import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 
 from lab import BIN, IGNORE, LAB_DIR, PATIENCE, STATE, LabTest, _mount, await_true, bind, write_root_file
+from test_ctl import CTL, ENVIRONMENT
 
 MEMORY = STATE / "monitor"
 FILE = MEMORY / "state.sqlite3"
@@ -229,6 +232,44 @@ class Disk(BanLife):
         (MEMORY / "ballast").unlink()
         daemon.await_line(self.blocked_line(self.scanner.v4), timeout=30 * PATIENCE)
         self.assertEqual(len(daemon.matching(r"ERROR: .*(full|No space)")), 1)
+
+    def test_who_watches_hears_of_a_ban_once_the_disk_has_it_and_probes_until_then_change_nothing(self):
+        self.start().stop()
+        self.small_disk()
+        daemon = self.start()
+        watching = subprocess.Popen(self.guard.inside([CTL, "watch", "--json"]), stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.PIPE, bufsize=0, env=ENVIRONMENT)
+        self.addCleanup(watching.stdout.close)
+        self.addCleanup(watching.wait)
+        self.addCleanup(watching.kill)
+        seen = set()
+
+        def look(patience):
+            while select.select([watching.stdout], [], [], patience)[0]:
+                event = json.loads(watching.stdout.readline()).get("event", {})
+                seen.add((event.get("kind"), event.get("source")))
+
+        others = (f"10.77.1.{number}" for number in range(1, 250))
+
+        def watches():  # which is not announced
+            self.send(self.syn(23, source=next(others)))
+            look(0.3)
+            return bool(seen)
+
+        await_true(watches, "an event")
+        self.fill()
+        self.send(self.syn(23))
+        await_true(lambda: self.scanner.v4 in self.lab.ban_set("ban4"), "the ban")
+        daemon.await_line(r"ERROR: .*(full|No space)")
+        since = daemon.mark()
+        self.send(self.syn(23))
+        look(1)
+        self.assertNotIn(("banned", self.scanner.v4), seen)
+        self.assertEqual(daemon.matching(rf"{re.escape(self.scanner.v4)}.* blocked", since=since), [])
+        (MEMORY / "ballast").unlink()
+        daemon.await_line(self.blocked_line(self.scanner.v4), timeout=30 * PATIENCE)
+        look(1)
+        self.assertIn(("banned", self.scanner.v4), seen)
 
     def test_a_damaged_file_is_kept_aside_and_the_kernels_bans_are_recovered(self):
         daemon = self.start()
