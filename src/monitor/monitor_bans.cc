@@ -145,7 +145,7 @@ void Monitor::acknowledged(const Source& source, std::uint64_t number, std::chro
   if (probe && ban.wrapped) wrappers_.want(source, ban.cause, true);
 }
 
-// It holds until another time than before.
+// It holds until another time than before. Told as a new ban is: when the disk has it, and after that.
 void Monitor::changed(const Bans::Answer& answer) {
   remember(answer.source, answer.ban);
   const auto tell = [this, source = answer.source, until = answer.ban.term.until](Now then) {

@@ -80,6 +80,18 @@ TEST_F(Record, WhoIsFoundToBeProvenAfterABanGetsTheTimeOfOne) {
   EXPECT_EQ(noted<PutOffence>().back().offence.count, 1U);
 }
 
+TEST_F(Record, AnotherTimeOfABanIsToldWhenTheDiskHasIt) {
+  serve();
+  ban("198.51.100.7");
+  disk_ = false;
+  detect(proven("198.51.100.7"));
+  answer(Verdict::ok);
+  EXPECT_EQ(count("holds for"), 0U);
+  disk_ = true;
+  commit();
+  EXPECT_EQ(count("the ban of 198.51.100.7 holds for 30m from now on"), 1U);
+}
+
 TEST_F(Record, ABanThatNobodyConfirmedIsNoOffence) {
   serve();
   detect(proven("198.51.100.7"));
