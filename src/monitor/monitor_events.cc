@@ -179,7 +179,7 @@ void Monitor::proven_after_all(const Detection& detection,
     case Bans::Changed::done: {  // no answer will come, but what one leads to is due
       const Bans::Answer answer{source, *bans_.find(source), Bans::Change::changed, true, false};
       record_outcome(answer, {}, now);
-      changed(answer, now);
+      changed(answer);
       break;
     }
     case Bans::Changed::unknown:
