@@ -49,6 +49,7 @@ TEST_F(ClockStory, ABanKeepsWhatItHasLeftWhicheverWayTheClockIsSet) {
 
 TEST_F(ClockStory, ARestartAfterItFindsTheSameTime) {
   for (const std::time_t by : {7200, -7200}) {
+    remembered_ = {};
     effects_.memory.clear();
     effects_.notes.clear();
     serve();
