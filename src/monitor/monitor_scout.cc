@@ -36,7 +36,12 @@ bool Monitor::on_scout(const ScoutToMonitor& message, Now now) {
       break;
     case Scouted::Heard::changed:
       scout_told(now);
-      lift_protected(now);
+      // Whom it names, and not everybody who is banned: a captured scout could change its mind so
+      // often that nothing else was done.
+      scouted_.each([&](const Scouted::Entry& entry) {
+        for (const bool exact : {true, false})
+          lift_where_protected(Source::of(entry.address, exact), now);
+      });
       break;
   }
   pump(now);

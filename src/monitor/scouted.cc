@@ -1,11 +1,24 @@
 #include "monitor/scouted.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <variant>
 #include <vector>
 
 namespace portsentry::monitor {
+namespace {
+
+// In the order of the map, which is that of the bytes: whether all that is inside comes before.
+// Also for the other family, of which a captured scout could have us walk by all that it may tell.
+bool is_beyond(const Prefix& prefix, const Address& address) {
+  std::array<std::byte, 16> bytes{};
+  std::ranges::copy(address.bytes(), bytes.begin());
+  const auto like = Address::from_bytes(Bytes(bytes).first(prefix.address().bytes().size()));
+  return !like || !prefix.contains(*like);
+}
+
+}  // namespace
 
 Scouted::Heard Scouted::hear(const ScoutToMonitor& message, Now now) {
   if (std::holds_alternative<SnapshotBegin>(message)) {
@@ -51,9 +64,9 @@ bool Scouted::complete(Now now) {
 std::optional<Scouted::Entry> Scouted::first_inside(const Prefix& prefix, bool sessions) const {
   for (auto at = entries_.lower_bound({prefix.address(), FoundIn{}}); at != entries_.end(); ++at) {
     const auto& [address, where] = at->first;
+    if (is_beyond(prefix, address)) break;
     // Both families share one order: what is not ours lies between two that are.
     if (address.is_v4() != prefix.address().is_v4()) continue;
-    if (!prefix.contains(address)) break;
     if (sessions || kind_of(where) != FoundKind::session)
       return Entry{address, where, at->second.since, at->second.until.has_value()};
   }
@@ -63,8 +76,8 @@ std::optional<Scouted::Entry> Scouted::first_inside(const Prefix& prefix, bool s
 bool Scouted::session_inside(const Prefix& prefix) const {
   for (auto at = entries_.lower_bound({prefix.address(), FoundIn{}}); at != entries_.end(); ++at) {
     const auto& [address, where] = at->first;
+    if (is_beyond(prefix, address)) break;
     if (address.is_v4() != prefix.address().is_v4()) continue;
-    if (!prefix.contains(address)) break;
     if (kind_of(where) == FoundKind::session) return true;
   }
   return false;

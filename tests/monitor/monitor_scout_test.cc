@@ -1,3 +1,5 @@
+#include <ctime>
+
 #include "story.h"
 
 namespace portsentry::monitor {
@@ -117,6 +119,28 @@ TEST_F(ScoutStory, ACapturedScoutCanLiftBansOfWhomItNamesAndNothingElse) {
   EXPECT_EQ(count("scout sent a message out of turn; it is replaced"), 1U);
   detect(probe("198.51.100.8"));
   EXPECT_EQ(sent<Ban>().size(), 2U);
+}
+
+TEST_F(ScoutStory, ACapturedScoutThatChangesItsMindAllTheTimeKeepsNobodyFromWork) {
+  for (unsigned i = 0; i < 100'000; ++i) {
+    const Address from =
+        Address::v4(12, static_cast<std::uint8_t>(i >> 16U), static_cast<std::uint8_t>(i >> 8U),
+                    static_cast<std::uint8_t>(i));
+    remembered_.bans.push_back({.source = Source::of(from, true),
+                                .address = from,
+                                .cause = {Protocol::tcp, *Port::make(23)},
+                                .backend = BanBackend::command,
+                                .since = now().wall,
+                                .until = now().wall + 1800,
+                                .offences = 1});
+  }
+  serve();
+  const std::clock_t began = std::clock();  // of ours alone, however busy the machine is
+  for (int i = 0; i < 100; ++i) {
+    scout_tells({login("198.51.100.7")});
+    scout_tells({});
+  }
+  EXPECT_LT(std::clock() - began, 2 * CLOCKS_PER_SEC);
 }
 
 TEST_F(ScoutStory, AHostWithoutAnyFileToReadIsToldOnce) {

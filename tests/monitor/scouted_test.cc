@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <ctime>
 #include <vector>
 
 #include "known_view.h"
@@ -139,6 +141,23 @@ TEST_F(ScoutedTest, AnAddressOfTheOtherFamilyHidesNobody) {
   EXPECT_TRUE(inside("2001:db8::/64"));
   EXPECT_FALSE(inside("2001:db8:0:1::/64"));
   EXPECT_TRUE(inside("32.1.13.184"));
+}
+
+// By a captured scout: each probe from an IPv4 address would have to walk by all of them.
+TEST_F(ScoutedTest, AsManyOfTheOtherFamilyAsItMayTellCostNobodyTime) {
+  std::vector<Found> all;
+  for (std::size_t i = 0; i < kMaxFound; ++i) {
+    std::array<std::byte, 16> bytes{std::byte{0x20}, std::byte{0x01}};
+    bytes[14] = static_cast<std::byte>(i >> 8U);
+    bytes[15] = static_cast<std::byte>(i & 0xffU);
+    all.push_back({*Address::from_bytes(bytes), FoundIn::resolv_conf});
+  }
+  ASSERT_EQ(tell(all), Heard::changed);
+  const Prefix neighbour = *Prefix::parse("32.0.255.255");
+  const std::clock_t began = std::clock();  // of ours alone, however busy the machine is
+  for (int i = 0; i < 100'000; ++i)
+    ASSERT_FALSE(scouted_.first_inside(neighbour, true) || scouted_.session_inside(neighbour));
+  EXPECT_LT(std::clock() - began, 2 * CLOCKS_PER_SEC);
 }
 
 }  // namespace
