@@ -55,6 +55,8 @@ void Enforcer::table_loaded(bool ok, std::int32_t code) {
     const bool touched_meanwhile = look_at_table(1);
     const bool rules_only = std::exchange(rules_only_, false) && table_made_ && !touched_meanwhile;
     table_made_ = true;
+    // Disarmed and armed anew while nft ran: one restoring at a time (load_table_after()).
+    if (!rules_only && phase_ == Phase::restoring) return load_table_after(kTableInterval);
     if (!rules_only) announce_table();
     if (touched_meanwhile) load_table_after(kTableInterval);
     if (loaded_scope_ != scope_) load_rules_soon();

@@ -262,6 +262,24 @@ TEST_F(EnforcerBansTest, AMonitorThatArmsAndDisarmsInALoopRunsNftNoFaster) {
   EXPECT_EQ(asked(), std::nullopt);
 }
 
+// Else the RestoreDone of the first window would end the second, and its own be out of turn.
+TEST_F(EnforcerBansTest, DisarmedAndArmedWhileNftRunsItOpensOneWindowAtATime) {
+  start_serving();
+  say(Arm{false});
+  say(RestoreDone{});
+  say(Arm{true});
+  let_pass(milliseconds(150));
+  drain();  // nft runs
+  say(Arm{false});
+  ASSERT_TRUE(heard<TableCreated>());
+  ASSERT_TRUE(heard<AdoptedDone>());
+  say(Arm{true});
+  launched({.kind = LauncherEventKind::ruleset_loaded});
+  EXPECT_TRUE(silent()) << "the window that disarming opened is still open";
+  say(RestoreDone{});
+  EXPECT_TRUE(silent());
+}
+
 TEST_F(EnforcerBansTest, ArmedWhileTheLauncherSwitchesItFollowsTheNewGeneration) {
   start_observing(Backend::nftables);
   launched({.kind = LauncherEventKind::reload_offer, .generation = 2});
