@@ -47,11 +47,12 @@ bool is_shared(const Source& source) {
 // - PROTECT_NETWORKS: the owner's word. A source that contains a part of one is as good as inside.
 // - Resolvers, DHCP servers and who has logged in are the monitor's to spare: root reads no file that
 //   strangers write to.
-// - What is left: some other host, at kBansPerSecond. That is the damage which
-//   the README states for a captured monitor: it can ban the innocent, slowly and visibly, and an
-//   administrator's login from them. Replies to connections of ours still pass (ruleset.nft).
-// - Unban and Restore gain nothing further: Unban leads back to a host without us, each Restore is
-//   judged here as well.
+// - What is left: some other host. That is the damage which SECURITY.md states for a captured monitor:
+//   it can ban the innocent, visibly, and an administrator's login from them. Replies to connections
+//   of ours still pass (ruleset.nft).
+// - Unban leads back to a host without us. Each Restore is judged here as well, but it spends no
+//   budget, and by Arm the monitor can have its window opened again: kBansPerSecond bounds the mistakes
+//   of an honest monitor, and kRestoreLimit what a captured one does.
 Verdict judge(const Source& source, std::chrono::seconds duration, const LocalView* view,
               std::span<const Prefix> networks) {
   if (duration < std::chrono::seconds(0) || duration > kMaxBan) return Verdict::bad_duration;

@@ -278,6 +278,27 @@ class CapturedMonitor(AsMonitor):
         self.assertEqual([self.hear(OUTCOME)[2], self.hear(OUTCOME)[2]], [OWN_ADDRESS, NEXT_HOP])
         self.assertEqual(self.lab.banned(), set())
 
+    def test_arming_anew_opens_the_restore_window_and_the_guard_stands_in_it(self):
+        self.begin_serving()
+        self.channel.send(field(13, b""))
+        self.hear(TABLE_CREATED)
+        self.channel.send(RESTORE_DONE)
+        self.channel.send(field(13, field(1, 1)))
+        self.hear(TABLE_CREATED)
+        for number, (text, verdict) in enumerate(((self.guard.v4 + "/32", OWN_ADDRESS), (GATEWAY + "/32", NEXT_HOP),
+                                                  ("fd77::/64", OWN_ADDRESS), ("10.77.0.40/32", OK)), 1):
+            self.assertEqual(self.verdict_of(field(4, field(1, number) + field(2, source(text)))), verdict, text)
+        self.assertEqual(self.lab.banned(), {"10.77.0.40"})
+
+    def test_audits_beyond_those_that_may_wait_stop_the_daemon(self):
+        self.begin_serving()
+        enforcer = self.daemon.roles()["enforcer"]
+        os.kill(enforcer, signal.SIGSTOP)
+        for number in range(1, 41):
+            self.channel.send(field(14, field(1, number)))
+        os.kill(enforcer, signal.SIGCONT)
+        self.assert_stops("the monitor sent Audit out of turn: stopping")
+
     # ---- Floods --------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -311,6 +332,15 @@ class CapturedMonitor(AsMonitor):
             await_true(lambda: heard[SENSOR_LOST, None] and heard[SENSOR_CHANNEL, None], "another sensor")
             self.guard.run(["nft", "delete", "table", "inet", "portsentry"])
             await_true(self.lab.has_rules, "the table back, under flood", 3 * PATIENCE)
+        self.assertEqual(self.daemon.stop(), 0)
+
+    def test_flood_of_self_tests_spends_their_budget(self):
+        self.begin_serving()
+        began = time.monotonic()
+        with self.flood(field(16, field(1, 9))) as heard:
+            await_true(lambda: heard[OUTCOME, OVER_BUDGET] > 1000, "the end of the budget")
+            self.assertLessEqual(heard[OUTCOME, OK], 11 + time.monotonic() - began)
+        self.assertEqual(self.lab.banned(), set())
         self.assertEqual(self.daemon.stop(), 0)
 
     def test_flood_of_drop_sensor_is_no_flood_of_sensors(self):
