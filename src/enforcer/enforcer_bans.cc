@@ -49,7 +49,11 @@ void Enforcer::place(std::uint64_t id, const Source& source, std::chrono::second
   const bool can =
       backend_ == Backend::command || (backend_ == Backend::nftables && parts_.firewall != nullptr);
   if (!can) return tell(Outcome{id, Verdict::no_firewall, 0});
-  const Verdict verdict = judge(source, duration, parts_.view(), networks_);
+  Verdict verdict = judge(source, duration, parts_.view(), networks_);
+  // The monitor goes by the new PROTECT_NETWORKS already, which the launcher is about to tell: no ban
+  // yet, and not a no for good.
+  if (verdict == Verdict::protected_network && offer_ == Offer::committing)
+    verdict = Verdict::view_unknown;
   if (verdict != Verdict::ok) return tell(Outcome{id, verdict, 0});
   if (backend_ == Backend::command) return run_route(id, command, source, cause);
   const auto done =

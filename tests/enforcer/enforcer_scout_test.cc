@@ -43,5 +43,19 @@ TEST_F(EnforcerScout, NetworksOfRootsOwnConfigurationAreNeverBannedAndFollowIt) 
   EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
 }
 
+// The monitor goes by the new ones from its commit on; a no for good would stand for a minute.
+TEST_F(EnforcerScout, WhileTheLauncherSwitchesNetworksAreNoReasonForANoThatStands) {
+  start_serving();
+  launched_networks({*Prefix::parse("203.0.113.0/24")});
+  launched({.kind = LauncherEventKind::reload_offer, .generation = 2});
+  say(ReloadCommit{2});
+  drain();
+  say(Ban{7, src("203.0.113.9"), seconds(60), kCause});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::view_unknown);
+  committed(2, Backend::nftables);
+  say(Ban{8, src("203.0.113.9"), seconds(60), kCause});
+  EXPECT_EQ(heard<Outcome>()->verdict, Verdict::protected_network);
+}
+
 }  // namespace
 }  // namespace portsentry::enforcer
