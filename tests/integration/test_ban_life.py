@@ -247,7 +247,7 @@ class Disk(BanLife):
         def look(patience):
             while select.select([watching.stdout], [], [], patience)[0]:
                 event = json.loads(watching.stdout.readline()).get("event", {})
-                seen.add((event.get("kind"), event.get("source")))
+                seen.add((event.get("kind"), event.get("subject")))
 
         others = (f"10.77.1.{number}" for number in range(1, 250))
 
