@@ -665,6 +665,7 @@ class Monitor {
   std::uint64_t scout_restarts_ = 0;
   std::uint64_t next_test_ = 1;
   // What was sent and is not answered, though nobody may be waiting any more; 0: nothing.
+  bool scout_spoke_ = false;  // the one that is there
   std::uint64_t sensor_test_ = 0;
   std::uint64_t firewall_test_ = 0;
 

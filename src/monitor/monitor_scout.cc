@@ -14,6 +14,7 @@ constexpr std::chrono::seconds kScoutPatience{5};
 
 bool Monitor::on(const ScoutChannel&, Now) {
   scout_there_ = true;
+  scout_spoke_ = false;
   return true;
 }
 
@@ -26,6 +27,7 @@ bool Monitor::on(const ScoutLost&, Now) {
 }
 
 bool Monitor::on_scout(const ScoutToMonitor& message, Now now) {
+  scout_spoke_ = true;
   switch (scouted_.hear(message, now)) {
     case Scouted::Heard::wrong:
       return false;

@@ -118,9 +118,9 @@ std::vector<ProcessShown> Monitor::processes() const {
           {.name = "monitor", .pid = setup_.self},
           {.name = "sensor", .state = state(sensor_.phase), .restarts = tally_.sensor_restarts},
           {.name = "scout",
-           .state = !scout_there_      ? ProcessState::down
-                    : scouted_.known() ? ProcessState::running
-                                       : ProcessState::starting,
+           .state = !scout_there_  ? ProcessState::down
+                    : scout_spoke_ ? ProcessState::running
+                                   : ProcessState::starting,
            .restarts = scout_restarts_},
           {.name = "resolver",
            .state = resolver_.there()            ? ProcessState::running

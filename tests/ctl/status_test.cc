@@ -25,11 +25,18 @@ TEST(Status, OneScreenWithTheModeFirst) {
             "budget proven  300 of 300 left, 30 a second\n"
             "budget single  0 of 300 left, 30 a second, 1203 turned away; SPENT: alerts only\n"
             "daemon         0.1.0, up 3h 12m, configuration 3 of /etc/portsentry/portsentry.conf\n"
-            "sandbox        on: a process whose sandbox fails does not run\n"
             "\n"
-            "PROCESS  STATE     PID  RESTARTS\n"
-            "monitor  running  4711         0\n"
-            "sensor   down        -         1\n"
+            "PROCESS   monitor\n"
+            "STATE     running\n"
+            "PID       4711\n"
+            "RESTARTS  0\n"
+            "SANDBOX   on\n"
+            "\n"
+            "PROCESS   sensor\n"
+            "STATE     down\n"
+            "PID       -\n"
+            "RESTARTS  1\n"
+            "SANDBOX   -\n"
             "\n"
             "detections  7\n");
 }
@@ -67,34 +74,55 @@ TEST(Status, ANarrowTerminalWrapsEachValue) {
             "               configuration 3 of\n"
             "               /etc/portsentry/portsentr\n"
             "               y.conf\n"
-            "sandbox        on: a process whose\n"
-            "               sandbox fails does not\n"
-            "               run\n"
             "\n"
-            "PROCESS  STATE     PID  RESTARTS\n"
-            "monitor  running  4711         0\n"
-            "sensor   down        -         1\n"
+            "PROCESS  STATE     PID  RESTARTS  SANDBOX\n"
+            "monitor  running  4711         0  on\n"
+            "sensor   down        -         1  -\n"
             "\n"
             "detections  7\n");
 }
 
 TEST(Status, JsonHasStableKeysAndEveryCounter) {
-  EXPECT_EQ(status_json(busy_status(), kCounters),
-            R"({"version":1,"verb":"status","active":true,"armed":true,"observing":false,)"
-            R"("override":{"armed":true,"since":1794999940,"confirm_by":1795000240},)"
-            R"("file":{"block_tcp":0,"block_udp":0},"firewall":"nftables","scope":"inbound",)"
-            R"("enforced":12,"pending":1,"failed":2,"unrecorded":3,"unverifiable":4,)"
-            R"("permanent":5,"allowed":6,"drift":"none","compared":1794999988,)"
-            R"("capacity_percent":1,"budgets":[{"name":"proven","left":300,"burst":300,)"
-            R"("per_second":30,"tripped":false,"turned_away":0},{"name":"single","left":0,)"
-            R"("burst":300,"per_second":30,"tripped":true,"turned_away":1203}],"protected":7,)"
-            R"("scout":"complete","sensor_restarts":1,"processes":[{"name":"monitor",)"
-            R"("state":"running","pid":4711,"restarts":0},{"name":"sensor","state":"down",)"
-            R"("pid":null,"restarts":1}],"alarms":["the sensor died"],)"
-            R"("daemon_version":"0.1.0","started":1794988480,"generation":3,)"
-            R"("conf":"/etc/portsentry/portsentry.conf","counters":{"detections":7,)"
-            R"("decision_ban":0}})"
-            "\n");
+  EXPECT_EQ(
+      status_json(busy_status(), kCounters),
+      R"({"version":1,"verb":"status","active":true,"armed":true,"observing":false,)"
+      R"("override":{"armed":true,"since":1794999940,"confirm_by":1795000240},)"
+      R"("file":{"block_tcp":0,"block_udp":0},"firewall":"nftables","scope":"inbound",)"
+      R"("enforced":12,"pending":1,"failed":2,"unrecorded":3,"unverifiable":4,)"
+      R"("permanent":5,"allowed":6,"drift":"none","compared":1794999988,)"
+      R"("capacity_percent":1,"budgets":[{"name":"proven","left":300,"burst":300,)"
+      R"("per_second":30,"tripped":false,"turned_away":0},{"name":"single","left":0,)"
+      R"("burst":300,"per_second":30,"tripped":true,"turned_away":1203}],"protected":7,)"
+      R"("scout":"complete","sensor_restarts":1,"processes":[{"name":"monitor",)"
+      R"("state":"running","pid":4711,"restarts":0,"sandbox":"on"},{"name":"sensor","state":"down",)"
+      R"("pid":null,"restarts":1,"sandbox":"unknown"}],"alarms":["the sensor died"],)"
+      R"("daemon_version":"0.1.0","started":1794988480,"generation":3,)"
+      R"("conf":"/etc/portsentry/portsentry.conf","counters":{"detections":7,)"
+      R"("decision_ban":0}})"
+      "\n");
+}
+
+TEST(Status, OfASandboxOnlyWhatIsKnownIsSaid) {
+  StatusReply status = busy_status();
+  status.processes = {{.name = "launcher"},
+                      {.name = "enforcer"},
+                      {.name = "sensor", .state = ProcessState::starting},
+                      {.name = "resolver"},
+                      {.name = "scout", .state = ProcessState::not_wanted}};
+  const std::string text = status_text(status, {}, kNow, kPipe);
+  EXPECT_NE(text.find("\nPROCESS   STATE       PID  RESTARTS  SANDBOX\n"
+                      "launcher  running       -         0  none: root, it starts the others\n"
+                      "enforcer  running       -         0  on\n"
+                      "sensor    starting      -         0  not reported yet\n"
+                      "resolver  running       -         0  not reported\n"
+                      "scout     not_wanted    -         0  -\n"),
+            std::string::npos)
+      << text;
+  const std::string json = status_json(status, {});
+  EXPECT_NE(json.find(R"("name":"launcher","state":"running","pid":null,"restarts":0,)"
+                      R"("sandbox":"none")"),
+            std::string::npos)
+      << json;
 }
 
 TEST(Status, WithoutAnOverrideTheFileDecides) {

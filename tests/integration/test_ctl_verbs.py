@@ -67,6 +67,14 @@ class TestBans(VerbTest):
         self.assertEqual(self.sources(), [])
         self.assert_reachable(4)
 
+    def test_status_tells_of_each_process_what_is_true(self):
+        processes = {process["name"]: process for process in self.data("status")["processes"]}
+        for name, comm in (("launcher", "portsentry"), ("monitor", "portsentry-moni")):
+            self.assertTrue(pathlib.Path(f"/proc/{processes[name]['pid']}/comm").read_text().startswith(comm))
+        self.assertEqual({name: process["sandbox"] for name, process in processes.items()},
+                         {"launcher": "none", "enforcer": "on", "monitor": "on", "sensor": "on", "scout": "on",
+                          "resolver": "unknown"})
+
     def test_who_did_nothing_is_no_match(self):
         self.ctl("why", STRANGER, exit_status=1)
         self.ctl("unban", STRANGER, exit_status=1)

@@ -143,6 +143,21 @@ TEST_F(ScoutStory, ACapturedScoutThatChangesItsMindAllTheTimeKeepsNobodyFromWork
   EXPECT_LT(std::clock() - began, 2 * CLOCKS_PER_SEC);
 }
 
+TEST_F(ScoutStory, ASuccessorIsStartingUntilItHasSpokenItself) {
+  serve();
+  const auto state = [this] {
+    for (const ProcessShown& process : monitor_->status(now()).processes)
+      if (process.name == "scout") return process.state;
+    return ProcessState::not_wanted;
+  };
+  ASSERT_TRUE(hear(ScoutLost{}));
+  EXPECT_EQ(state(), ProcessState::down);
+  ASSERT_TRUE(hear(ScoutChannel{}));
+  EXPECT_EQ(state(), ProcessState::starting) << "what its predecessor told is not its own word";
+  scout_tells({});
+  EXPECT_EQ(state(), ProcessState::running);
+}
+
 TEST_F(ScoutStory, AHostWithoutAnyFileToReadIsToldOnce) {
   scouted_ = false;
   serve();
