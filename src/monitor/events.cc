@@ -1,12 +1,26 @@
 #include "monitor/events.h"
 
 #include <chrono>
+#include <optional>
+
+#include "common/config_values.h"
 
 namespace portsentry::monitor {
 namespace {
 
 std::string place(Protocol protocol, Port port) {
   return std::string(name(protocol)) + " " + std::to_string(port.number());
+}
+
+// "TCP 23", and a word or two behind it where `kind`.
+std::optional<TouchedPort> read_place(std::string_view text, bool kind) {
+  const bool tcp = text.starts_with("TCP ");
+  if (!tcp && !text.starts_with("UDP ")) return std::nullopt;
+  text.remove_prefix(4);
+  if (kind) text = text.substr(0, text.find(' '));
+  const auto number = parse_number(text, 1, 65535);
+  if (!number) return std::nullopt;
+  return TouchedPort{tcp ? Protocol::tcp : Protocol::udp, *Port::make(*number)};
 }
 
 }  // namespace
@@ -37,6 +51,21 @@ std::string touched(const Detection& detection) {
   for (const Touch& touch : detection.touches)
     text += ", " + place(touch.protocol, touch.port);
   return text;
+}
+
+std::vector<TouchedPort> read_touched(std::string_view detail) {
+  // Nothing of what touched() writes holds a colon: it begins behind the last one.
+  if (const std::size_t why = detail.rfind(": "); why != std::string_view::npos)
+    detail.remove_prefix(why + 2);
+  std::vector<TouchedPort> found;
+  while (!detail.empty()) {
+    const std::size_t end = detail.find(", ");
+    const auto place = read_place(detail.substr(0, end), found.empty());
+    if (!place) return {};
+    found.push_back(*place);
+    detail.remove_prefix(end == std::string_view::npos ? detail.size() : end + 2);
+  }
+  return found;
 }
 
 Event event_of(EventKind kind, const Detection& detection, const Source& subject,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/event_loop.h"
 #include "common/messages.h"
@@ -16,6 +17,15 @@ namespace portsentry::monitor {
 // "TCP 23 SYN, TCP 80, UDP 161": the probe with its kind, and then the ports that the source touched
 // before. Our own words and numbers only.
 [[nodiscard]] std::string touched(const Detection& detection);
+
+// What touched() said, read back from a detail as it is stored, whatever stands in front of it; the
+// probe itself first. Empty where it says no such thing (an event about no probe, an older wording).
+struct TouchedPort {
+  Protocol protocol;
+  Port port;
+  bool operator==(const TouchedPort&) const = default;
+};
+[[nodiscard]] std::vector<TouchedPort> read_touched(std::string_view detail);
 
 // One word: "SYN", "connect".
 [[nodiscard]] std::string_view short_name(ScanKind kind);

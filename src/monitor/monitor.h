@@ -438,7 +438,9 @@ class Monitor {
   // Answers to portsentryctl: the value, or why there is none.
   [[nodiscard]] ControlReply tell_counters(const CountersAsk& ask) const;
   [[nodiscard]] ControlReply tell_bans(const ListAsk& ask) const;
-  [[nodiscard]] ControlReply tell_why(const WhyAsk& ask, Now now) const;
+  [[nodiscard]] ControlReply tell_why(const WhyAsk& ask, Now now);
+  // What the disk has of its probes, where nothing else is known any more. False: nothing.
+  [[nodiscard]] bool recall_why(WhyReply& reply);
   [[nodiscard]] ControlReply tell_report(const ReportAsk& ask);
   [[nodiscard]] ControlReply tell_allowed(const AllowListAsk& ask) const;
   [[nodiscard]] ControlReply tell_protected(const ProtectedAsk& ask, Now now) const;

@@ -5,6 +5,7 @@
 
 #include "common/text.h"
 #include "common/wire.h"
+#include "monitor/events.h"
 #include "monitor/monitor.h"
 #include "monitor/shown.h"
 
@@ -48,7 +49,7 @@ void Monitor::tell_change(const ModeChange& change, const Answer& answer) {
 
 // ---- why, and what would have been --------------------------------------------------------------
 
-ControlReply Monitor::tell_why(const WhyAsk& ask, Now now) const {
+ControlReply Monitor::tell_why(const WhyAsk& ask, Now now) {
   const Explanation known = evidence(ask.address, now);
   WhyReply reply{.address = ask.address,
                  .offences = known.offences,
@@ -62,7 +63,8 @@ ControlReply Monitor::tell_why(const WhyAsk& ask, Now now) const {
   } else if (const auto* ignored = setup_.ignored.find_overlap(host, now.wall)) {
     reply.shield = plain_text("in the ignore file: " + ignored->prefix.text(), kMaxText);
   }
-  if (!known.anything() && reply.shield.empty()) {
+  const bool recorded = !known.evidence && recall_why(reply);
+  if (!known.anything() && !recorded && reply.shield.empty()) {
     return Refused{RefusedCode::no_match, "nothing is known about " + ask.address.text()};
   }
   if (known.ban) {
@@ -88,6 +90,45 @@ ControlReply Monitor::tell_why(const WhyAsk& ask, Now now) const {
     }
   }
   return reply;
+}
+
+// After a restart, or when newer sources took its place in memory.
+bool Monitor::recall_why(WhyReply& reply) {
+  constexpr std::size_t kMaxTouchesShown = 32;
+  const auto page =
+      effects_.events({.newest_first = true, .address = reply.address, .limit = kMaxEntries});
+  if (!page) return false;
+  for (const EventPage::Row& row : page->rows) {
+    const Event& event = row.event;
+    if (!event.scan || !event.cause || !event.source) continue;
+    const auto at = moment(event.at);
+    if (!reply.last) {  // the newest counts
+      const auto how = class_of(event.proof.value_or(Proof::forgeable), event.ports);
+      reply.source = event.source;
+      reply.scan_class = word_of(how);
+      reply.proof = event.proof;
+      reply.last = at;
+      reply.distinct_ports = event.ports;
+      if (reply.reason.empty()) {
+        reply.reason = plain_text(
+            "as it was recorded, " + std::string(name(event.kind)) + ": " + event.detail, kMaxText);
+      }
+    }
+    reply.first = at;
+    std::vector<TouchedPort> ports = read_touched(event.detail);
+    if (ports.empty()) ports.push_back({event.cause->protocol, event.cause->port});
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      const bool known = std::ranges::any_of(reply.touches, [&](const TouchShown& touch) {
+        return touch.protocol == ports.at(i).protocol && touch.port == ports.at(i).port;
+      });
+      if (known || reply.touches.size() == kMaxTouchesShown) continue;
+      reply.touches.push_back({.at = at,
+                               .protocol = ports.at(i).protocol,
+                               .port = ports.at(i).port,
+                               .kind = i == 0 ? event.scan : std::nullopt});
+    }
+  }
+  return reply.last.has_value();
 }
 
 ControlReply Monitor::tell_report(const ReportAsk& ask) {

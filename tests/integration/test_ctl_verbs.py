@@ -67,6 +67,17 @@ class TestBans(VerbTest):
         self.assertEqual(self.sources(), [])
         self.assert_reachable(4)
 
+    def test_why_tells_the_probes_after_a_restart(self):
+        self.scan(self.daemon)
+        self.await_ban(self.daemon, self.scanner.v4)
+        self.assertEqual(self.daemon.stop(), 0)
+        self.daemon = self.start()
+        why = self.data("why", self.scanner.v4)
+        self.assertEqual(why["ban"]["state"], "enforced")
+        self.assertEqual([(touch["port"], touch["kind"]) for touch in why["touches"]], [(23, "syn")])
+        self.assertEqual((why["class"], why["proof"], why["distinct_ports"]), ("single", "forgeable", 1))
+        self.assertRegex(self.ctl("why", self.scanner.v4), r"(?m)^decision +as it was recorded, banned: TCP 23 SYN$")
+
     def test_status_tells_of_each_process_what_is_true(self):
         processes = {process["name"]: process for process in self.data("status")["processes"]}
         for name, comm in (("launcher", "portsentry"), ("monitor", "portsentry-moni")):

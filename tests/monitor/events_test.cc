@@ -26,6 +26,24 @@ TEST(Events, TellTheProbeWithItsKindAndTheEarlierPorts) {
   EXPECT_EQ(event.scan, ScanKind::syn);
 }
 
+TEST(Events, WhatTheyTellOfPortsIsReadBack) {
+  using Ports = std::vector<TouchedPort>;
+  const TouchedPort telnet{Protocol::tcp, *Port::make(23)};
+  const TouchedPort snmp{Protocol::udp, *Port::make(161)};
+  EXPECT_EQ(read_touched("TCP 23 SYN, UDP 161"), (Ports{telnet, snmp}));
+  EXPECT_EQ(read_touched("no ban: it is: so: TCP 23 odd flags"), Ports{telnet});
+  for (const ScanKind kind : {ScanKind::syn, ScanKind::fin, ScanKind::null, ScanKind::xmas,
+                              ScanKind::odd_flags, ScanKind::udp, ScanKind::connect}) {
+    Detection detection = probe("198.51.100.7");
+    detection.kind = kind;
+    detection.touches = {touch(Protocol::udp, 161)};
+    EXPECT_EQ(read_touched(touched(detection)), (Ports{telnet, snmp})) << short_name(kind);
+  }
+  for (const char* other : {"", "by hand: ticket", "spread: spent", "TCP", "TCP 0 SYN", "TCP 65536",
+                            "TCP 23 SYN, UDP", "TCP 23 SYN, UDP 161 x", ": ", ", "})
+    EXPECT_EQ(read_touched(other), Ports{}) << other;
+}
+
 TEST(Events, TheMostThatASensorCanTellFits) {
   Detection detection = probe("198.51.100.7", Protocol::tcp, 65535);
   detection.kind = ScanKind::odd_flags;

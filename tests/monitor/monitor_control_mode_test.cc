@@ -64,6 +64,33 @@ TEST_F(ModeAsked, WhyTellsTheEvidenceAndWhatUndoesIt) {
   EXPECT_EQ(code(ask(WhyAsk{*Address::parse("203.0.113.9")})), RefusedCode::no_match);
 }
 
+// A restart forgets the probes; the disk does not.
+TEST_F(ModeAsked, WhyTellsTheProbesFromTheDiskWhenMemoryHasNone) {
+  serve();
+  Detection detection = probe("198.51.100.7");
+  detection.distinct_ports = 2;
+  detection.touches = {{.protocol = Protocol::udp, .port = *Port::make(161), .age = 3s}};
+  effects_.note(AddEvent{event_of(EventKind::would_ban, detection, detection.source,
+                                  "observe mode, would ban for 10m", now().wall - 60)});
+  detection.port = *Port::make(80);
+  effects_.note(AddEvent{event_of(EventKind::banned, detection, detection.source, "", now().wall)});
+  const auto why = as<WhyReply>(ask(WhyAsk{*Address::parse("198.51.100.7")}));
+  EXPECT_FALSE(why.ban);
+  EXPECT_EQ(why.source->text(), "198.51.100.7");
+  EXPECT_EQ(why.scan_class, "single");
+  EXPECT_EQ(why.proof, Proof::forgeable);
+  EXPECT_EQ(why.first, now().wall - 60);
+  EXPECT_EQ(why.last, now().wall);
+  EXPECT_EQ(why.distinct_ports, 2U);
+  EXPECT_EQ(why.reason, "as it was recorded, banned: TCP 80 SYN, UDP 161");
+  ASSERT_EQ(why.touches.size(), 3U);
+  EXPECT_EQ(why.touches[0].port.number(), 80);
+  EXPECT_EQ(why.touches[0].kind, ScanKind::syn);
+  EXPECT_EQ(why.touches[1].port.number(), 161);
+  EXPECT_EQ(why.touches[1].protocol, Protocol::udp);
+  EXPECT_EQ(why.touches[2].port.number(), 23);
+}
+
 TEST_F(ModeAsked, WhyTellsWhatShieldsSomebodyNobodyHasSeen) {
   serve();
   ask(AllowAddAsk{*Prefix::parse("203.0.113.0/24")});
