@@ -85,6 +85,11 @@ std::optional<EventKind> kind_of(Reason reason) {
   return EventKind::detected;
 }
 
+// With what the administrator said who made it.
+std::string by_hand(const Bans::Ban& ban) {
+  return ban.note.empty() ? "by hand" : "by hand: " + ban.note;
+}
+
 bool is_past_budget(Reason reason) {
   return reason == Reason::over_budget_proven || reason == Reason::over_budget_spread ||
          reason == Reason::over_budget_single;
@@ -136,6 +141,7 @@ void Monitor::record_outcome(const Bans::Answer& answer, const Outcome& outcome,
   const auto event = [&](EventKind kind, std::string_view why) {
     if (probe != nullptr) return event_of(kind, *probe, answer.source, why, now.wall);
     Event plain{.at = now.wall, .kind = kind, .detail = std::string(why)};
+    if (why.empty() && answer.ban.origin == Origin::hand) plain.detail = by_hand(answer.ban);
     plain.source = answer.source;
     plain.address = answer.ban.address;
     plain.cause = answer.ban.cause;
@@ -250,6 +256,8 @@ Explanation Monitor::evidence(const Address& address, Now now) const {
   told.offences = offences_.count(subject, now.wall, setup_.config.block_time_max);
   if (!told.ban || !Bans::holds(told.ban->second)) return told;
   const Bans::Ban& ban = told.ban->second;
+  if (ban.origin == Origin::hand)
+    told.reason += (told.reason.empty() ? "banned " : "; banned ") + by_hand(ban);
   told.undo = "\"portsentryctl unban " + told.ban->first.text() + "\"";
   if (!ban.term.permanent())
     told.undo += ", or its own end in " + words::duration(remaining(ban, now));

@@ -78,6 +78,11 @@ class TestBans(VerbTest):
         self.assertEqual((why["class"], why["proof"], why["distinct_ports"]), ("single", "forgeable", 1))
         self.assertRegex(self.ctl("why", self.scanner.v4), r"(?m)^decision +as it was recorded, banned: TCP 23 SYN$")
 
+    def test_the_note_of_a_ban_is_shown_again(self):
+        self.ctl("ban", STRANGER, "--note", "ticket 4711")
+        self.assertRegex(self.ctl("why", STRANGER), r"(?m)^decision +banned by hand: ticket 4711$")
+        self.assertRegex(self.ctl("history"), rf"banned +{STRANGER} +by hand: ticket 4711")
+
     def test_status_tells_of_each_process_what_is_true(self):
         processes = {process["name"]: process for process in self.data("status")["processes"]}
         for name, comm in (("launcher", "portsentry"), ("monitor", "portsentry-moni")):

@@ -130,6 +130,17 @@ TEST_F(BansAsked, WhoIsUnbannedAndAllowedIsNotBannedAgainBeforeThatIsOver) {
   EXPECT_EQ(sent<Ban>().size(), bans + 1);
 }
 
+TEST_F(BansAsked, TheNoteOfABanIsShownAgain) {
+  serve();
+  ask(BanAsk{.prefix = net("198.51.100.8"), .note = "ticket 4711"});
+  agree();
+  EXPECT_EQ(as<WhyReply>(ask(WhyAsk{*Address::parse("198.51.100.8")})).reason,
+            "banned by hand: ticket 4711");
+  const auto page = as<HistoryPage>(ask(HistoryAsk{}));
+  ASSERT_FALSE(page.events.empty());
+  EXPECT_EQ(page.events[0].text, "by hand: ticket 4711");
+}
+
 TEST_F(BansAsked, AFlushEndsAllAndLeavesThePermanentOnesUnlessTheyAreNamed) {
   serve();
   EXPECT_EQ(as<UnbanDone>(ask(FlushAsk{})).ended, 0U) << "nothing to end is an end as well";
