@@ -66,7 +66,7 @@ void Monitor::ask_ban(const BanAsk& ask, Answer answer, Now now) {
   if (const Allowed* entry = allowed_.overlap(ask.prefix)) {
     return answer(Refused{RefusedCode::policy,
                           plain_text(ask.prefix.text() + ": " + entry->prefix.text() +
-                                         " is on the allow list; \"portsentryctl allow --remove " +
+                                         " is on the allow list; \"portsentryctl allow remove " +
                                          entry->prefix.text() + "\" first",
                                      kMaxText)});
   }

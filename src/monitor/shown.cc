@@ -30,17 +30,17 @@ std::string command_of(const ControlRequest& request) {
   return std::visit(
       overloaded{
           [](const BanAsk& m) {
-            return "ban " + m.prefix.text() + with("", m.duration) +
+            return "ban " + m.prefix.text() + with("--for ", m.duration) +
                    (m.permanent ? " --permanent" : "");
           },
           [](const UnbanAsk& m) {
             return "unban " + (m.prefix ? m.prefix->text() : "all") +
-                   with("--allow-for ", m.allow_for) + (m.permanent_too ? " --permanent-too" : "");
+                   with("--allow-for ", m.allow_for) + (m.permanent_too ? " --permanent" : "");
           },
           [](const AllowAddAsk& m) {
-            return "allow " + m.prefix.text() + with("--for ", m.duration);
+            return "allow add " + m.prefix.text() + with("--for ", m.duration);
           },
-          [](const AllowRemoveAsk& m) { return "allow --remove " + m.prefix.text(); },
+          [](const AllowRemoveAsk& m) { return "allow remove " + m.prefix.text(); },
           [](const ReloadAsk&) { return std::string("reload"); },
           [](const ArmAsk& m) { return "arm" + with("--confirm-within ", m.confirm_within); },
           [](const ConfirmAsk&) { return std::string("confirm"); },
@@ -48,7 +48,7 @@ std::string command_of(const ControlRequest& request) {
           [](const FollowFileAsk&) { return std::string("follow"); },
           [](const SelfTestAsk&) { return std::string("selftest"); },
           [](const FlushAsk& m) {
-            return std::string(m.permanent_too ? "flush --permanent-too" : "flush");
+            return std::string(m.permanent_too ? "flush --permanent" : "flush");
           },
           [](const StatusRequest&) { return std::string(); },
           [](const CountersAsk&) { return std::string(); },

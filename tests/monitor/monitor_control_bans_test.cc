@@ -130,6 +130,14 @@ TEST_F(BansAsked, WhoIsUnbannedAndAllowedIsNotBannedAgainBeforeThatIsOver) {
   EXPECT_EQ(sent<Ban>().size(), bans + 1);
 }
 
+TEST_F(BansAsked, WhoIsOnTheAllowListIsRefusedWithACommandThatExists) {
+  serve();
+  ask(AllowAddAsk{net("198.51.100.0/24")});
+  EXPECT_NE(as<Refused>(ask(BanAsk{.prefix = net("198.51.100.8")}))
+                .text.find("\"portsentryctl allow remove 198.51.100.0/24\""),
+            std::string::npos);
+}
+
 TEST_F(BansAsked, TheNoteOfABanIsShownAgain) {
   serve();
   ask(BanAsk{.prefix = net("198.51.100.8"), .note = "ticket 4711"});

@@ -37,12 +37,16 @@ TEST(Shown, WhateverWasStoredFitsAMessageThatItsReaderTakes) {
 
 TEST(Shown, WhatIsChangedIsToldAndWhatIsLookedAtIsNot) {
   const Prefix net = *Prefix::parse("2001:db8::/64");
-  EXPECT_EQ(command_of(BanAsk{net, std::chrono::seconds(60)}), "ban 2001:db8::/64 60s");
+  EXPECT_EQ(command_of(BanAsk{net, std::chrono::seconds(60)}), "ban 2001:db8::/64 --for 60s");
   EXPECT_EQ(command_of(BanAsk{.prefix = net, .permanent = true, .note = "evil\n"}),
             "ban 2001:db8::/64 --permanent");
   EXPECT_EQ(command_of(UnbanAsk{}), "unban all");
   EXPECT_EQ(command_of(UnbanAsk{net, std::chrono::seconds(60), false}),
             "unban 2001:db8::/64 --allow-for 60s");
+  EXPECT_EQ(command_of(UnbanAsk{.permanent_too = true}), "unban all --permanent");
+  EXPECT_EQ(command_of(FlushAsk{true}), "flush --permanent");
+  EXPECT_EQ(command_of(AllowAddAsk{net}), "allow add 2001:db8::/64");
+  EXPECT_EQ(command_of(AllowRemoveAsk{net}), "allow remove 2001:db8::/64");
   EXPECT_EQ(command_of(ArmAsk{std::chrono::seconds(300)}), "arm --confirm-within 300s");
   for (const ControlRequest& request : std::initializer_list<ControlRequest>{
            ReloadAsk{}, ConfirmAsk{}, ObserveAsk{}, FollowFileAsk{}, SelfTestAsk{}, FlushAsk{},
