@@ -12,8 +12,7 @@ constexpr std::array kFlags{
     FlagRow{Flag::only, "--only", "CLASS",
             "timed, permanent, hand, recovered, troubled or unverifiable ones"},
     FlagRow{Flag::time, "--for", "TIME", "how long: 90s, 30m, 12h, 7d, 2w"},
-    FlagRow{Flag::permanent, "--permanent", "",
-            "ban: without an end; unban all, flush: those as well"},
+    FlagRow{Flag::permanent, "--permanent", "", "ban: without an end; unban, flush: those as well"},
     FlagRow{Flag::note, "--note", "TEXT", "why, to be shown again (at most 128 bytes)"},
     FlagRow{Flag::allow_for, "--allow-for", "TIME", "and do not ban it again for so long"},
     FlagRow{Flag::since, "--since", "WHEN", "1h, 7d, 2026-11-22 or \"2026-11-22 10:00\""},
@@ -44,7 +43,7 @@ constexpr std::array kVerbs{
             "are zero are left out, except with --json.\n"},
     VerbRow{Verb::list, "list", "", Operand::none, kListFlags,
             "every ban that is wanted, with its end",
-            "Permanent bans come last, apart from the others. Exit status 1 when there is none.\n"
+            "Permanent bans come last, apart from the others.\n"
             "  portsentryctl list --only hand\n"
             "  portsentryctl list --plain | wc -l\n"},
     VerbRow{
@@ -52,15 +51,16 @@ constexpr std::array kVerbs{
         "The probes with their times and ports, proven or forgeable, the decision and its reason,\n"
         "and the command that undoes it.\n"
         "  portsentryctl why 192.0.2.7\n"},
-    VerbRow{Verb::ban, "ban", "ADDR|CIDR", Operand::prefix, kBanFlags, "ban a source by hand",
-            "Without --for as long as BLOCK_TIME says. Protected addresses are refused (exit "
-            "status 3).\n"
-            "  portsentryctl ban 192.0.2.7 --for 12h --note \"ticket 4711\"\n"
-            "  portsentryctl ban 2001:db8:7::/64 --permanent\n"},
+    VerbRow{
+        Verb::ban, "ban", "ADDR|CIDR", Operand::prefix, kBanFlags, "ban a source by hand",
+        "A host, or an IPv6 /64. Without --for as long as BLOCK_TIME says. Who is protected is\n"
+        "refused, and a /64 that holds somebody who is (exit status 3).\n"
+        "  portsentryctl ban 192.0.2.7 --for 12h --note \"ticket 4711\"\n"
+        "  portsentryctl ban 2001:db8:7::/64 --permanent\n"},
     VerbRow{
         Verb::unban, "unban", "ADDR|CIDR|all", Operand::prefix_or_all, kUnbanFlags, "end bans",
-        "Of one source, of all inside a network, or all. With \"all\", permanent ones stay unless\n"
-        "--permanent is given. Exit status 1 when none matched.\n"
+        "Of one source, of all inside a network, or all. A permanent one stays unless it is named\n"
+        "itself, or --permanent is given. Exit status 1 when none matched.\n"
         "  portsentryctl unban 192.0.2.7 --allow-for 1h\n"
         "  portsentryctl unban 198.51.100.0/24\n"
         "  portsentryctl unban all\n"},

@@ -203,8 +203,9 @@ class Monitor {
   // under way, or it is just being ended: again later. `failed`: `text` says why, and what holds.
   struct ByHand {
     enum class Code : std::uint8_t { done, no_match, policy, busy, failed } code;
-    std::string text;      // one line for people
-    std::size_t bans = 0;  // how many were made, changed or ended
+    std::string text;                // one line for people
+    std::size_t bans = 0;            // how many were made, changed or ended
+    std::size_t permanent_left = 0;  // of unban(): how many match and stay, being permanent
   };
   // Called once, in the call itself or later: when the kernel has confirmed it and the record of it
   // is on the disk, or when it is clear that this will not be.
@@ -664,10 +665,10 @@ class Monitor {
   };
   std::optional<SelfTest> self_test_;
   bool scout_there_ = false;
+  bool scout_spoke_ = false;  // the one that is there
   std::uint64_t scout_restarts_ = 0;
   std::uint64_t next_test_ = 1;
   // What was sent and is not answered, though nobody may be waiting any more; 0: nothing.
-  bool scout_spoke_ = false;  // the one that is there
   std::uint64_t sensor_test_ = 0;
   std::uint64_t firewall_test_ = 0;
 

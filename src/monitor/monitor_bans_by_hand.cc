@@ -21,10 +21,19 @@ Monitor::ByHand refused(Monitor::ByHand::Code code, std::string text) {
 
 // Whom nobody's request gets banned, and why.
 std::optional<std::string> Monitor::never_banned(const Prefix& prefix, Now now) const {
+  // Of a network it is one host that stands in the way: the others can be banned without it.
+  const std::string rest =
+      prefix.is_host() ? "" : "; its other hosts can be banned one by one, by their addresses";
+  const std::string no = prefix.text() + " is not banned: ";
   if (setup_.ignored.intersects(prefix, now.wall))
-    return prefix.text() + " is named, or holds somebody who is, in the ignore file";
-  if (const auto entry = protection_of(prefix, now))
-    return prefix.text() + " is, or holds, " + entry->prefix.text() + " (" + entry->reason + ")";
+    return no +
+           (prefix.is_host() ? "the ignore file names it"
+                             : "the ignore file names it, or some of it") +
+           rest;
+  if (const auto entry = protection_of(prefix, now)) {
+    if (entry->prefix.contains(prefix)) return no + entry->reason;
+    return no + "it holds " + entry->prefix.text() + " (" + entry->reason + ")" + rest;
+  }
   return std::nullopt;
 }
 
@@ -104,14 +113,16 @@ void Monitor::unban(const std::optional<Prefix>& prefix, bool permanent_too, Ans
     });
   }
   if (wanted.empty()) {
-    return then(refused(
-        ByHand::Code::no_match,
-        permanent > 0 ? "only bans without expiry match: they are to be named" : "no ban matches"));
+    return then(refused(ByHand::Code::no_match,
+                        permanent > 0 ? "only permanent bans match; --permanent ends those too"
+                                      : "no ban matches"));
   }
   const std::uint64_t job = next_hand_job_++;
-  hand_jobs_.emplace(job, HandJob{.open = wanted.size(),
-                                  .then = std::move(then),
-                                  .deadline = now.steady + kAnswerWithin});
+  const auto [asked, is_new] =
+      hand_jobs_.emplace(job, HandJob{.open = wanted.size(),
+                                      .then = std::move(then),
+                                      .deadline = now.steady + kAnswerWithin});
+  asked->second.result.permanent_left = permanent;
   for (const Source& source : wanted)
     hand_waits_.emplace(source, HandWait{job, false});
   for (const Source& source : wanted) {

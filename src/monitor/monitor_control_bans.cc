@@ -98,16 +98,15 @@ void Monitor::ask_unban(const UnbanAsk& ask, Answer answer, Now now) {
     if (auto no = allow(std::move(entry), now)) return answer(std::move(*no));
     allowed = true;
   }
-  const bool all = !ask.prefix;
   unban(
       ask.prefix, ask.permanent_too,
-      [this, all, allowed, answer = std::move(answer)](const ByHand& result) mutable {
+      [this, allowed, answer = std::move(answer)](const ByHand& result) mutable {
         const bool nobody = result.code == ByHand::Code::no_match;
         if (result.code != ByHand::Code::done && !(nobody && allowed))
           return answer(refused(result));
         const UnbanDone done{.ended = result.bans,
                              .failed = 0,
-                             .permanent_left = all ? bans_.permanent() : 0,
+                             .permanent_left = result.permanent_left,
                              .allowed = allowed};
         // Where nothing was to be ended, nothing has waited for the disk yet.
         after_commit([done, answer = std::move(answer)](Now) { answer(done); }, false);

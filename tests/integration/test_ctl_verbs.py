@@ -78,6 +78,14 @@ class TestBans(VerbTest):
         self.assertEqual((why["class"], why["proof"], why["distinct_ports"]), ("single", "forgeable", 1))
         self.assertRegex(self.ctl("why", self.scanner.v4), r"(?m)^decision +as it was recorded, banned: TCP 23 SYN$")
 
+    def test_a_network_that_holds_an_own_address_is_refused_and_says_so(self):
+        self.ctl("ban", "fd77::/64", exit_status=3)
+        self.assertRegex(self.complaint, r"fd77::/64 is not banned: it holds fd77::\S+ \(an address of this host\); "
+                                         "its other hosts can be banned one by one")
+        self.assertIsNone(self.held("fd77::/64"))
+        self.ctl("ban", "fd77::dead")
+        self.assertIsNotNone(self.held("fd77::dead"))
+
     def test_the_note_of_a_ban_is_shown_again(self):
         self.ctl("ban", STRANGER, "--note", "ticket 4711")
         self.assertRegex(self.ctl("why", STRANGER), r"(?m)^decision +banned by hand: ticket 4711$")

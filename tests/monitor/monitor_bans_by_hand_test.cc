@@ -63,6 +63,19 @@ TEST_F(ByHandStory, APermanentBanHasNoEndAnywhere) {
   EXPECT_EQ(count("perm4"), 1U);
 }
 
+TEST_F(ByHandStory, ANetworkThatHoldsSomebodyProtectedIsRefusedInWordsThatSayWhomAndWhatToDo) {
+  known_.own("2001:db8:7::1");
+  serve();
+  ask("2001:db8:7::/64");
+  EXPECT_EQ(code(), Code::policy);
+  EXPECT_EQ(answers_.back().text,
+            "2001:db8:7::/64 is not banned: it holds 2001:db8:7::1 (an address of this host); its "
+            "other hosts can be banned one by one, by their addresses");
+  ask("2001:db8:7::1");
+  EXPECT_EQ(answers_.back().text, "2001:db8:7::1 is not banned: an address of this host");
+  EXPECT_TRUE(sent<Ban>().empty());
+}
+
 TEST_F(ByHandStory, WhoIsNeverBannedIsNotBannedByHandEither) {
   ignored_ = *read_ignore_list("198.51.100.7\n", "x").list;
   known_.next_hop("198.51.100.1");

@@ -130,6 +130,20 @@ TEST_F(BansAsked, WhoIsUnbannedAndAllowedIsNotBannedAgainBeforeThatIsOver) {
   EXPECT_EQ(sent<Ban>().size(), bans + 1);
 }
 
+TEST_F(BansAsked, AnUnbanOfANetworkTellsOfThePermanentOnesThatStay) {
+  serve();
+  held("198.51.100.7");
+  ask(BanAsk{.prefix = net("198.51.100.8"), .permanent = true});
+  agree();
+  ask(UnbanAsk{.prefix = net("198.51.100.0/24")});
+  agree();
+  const auto done = as<UnbanDone>(answered(1));
+  EXPECT_EQ(done.ended, 1U);
+  EXPECT_EQ(done.permanent_left, 1U);
+  EXPECT_NE(as<Refused>(ask(UnbanAsk{.prefix = net("198.51.100.0/24")})).text.find("--permanent"),
+            std::string::npos);
+}
+
 TEST_F(BansAsked, WhoIsOnTheAllowListIsRefusedWithACommandThatExists) {
   serve();
   ask(AllowAddAsk{net("198.51.100.0/24")});
