@@ -231,6 +231,7 @@ class TestModes(VerbTest):
         await_true(lambda: self.data("report")["rows"], "a row of the report")
         [row] = self.data("report")["rows"]
         self.assertEqual((row["source"], row["outcome"]), (self.scanner.v4, "would_ban"))
+        self.assertRegex(row["text"], r"would ban for .*: TCP 23 SYN", "and why")
         self.assertIn("1 would have been", self.ctl("report"))
         self.assertEqual(self.lab.banned(), set())
 
