@@ -195,27 +195,13 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
   const auto bans_due = phase_ == Phase::serving ? bans_.next_due() : std::nullopt;
   const auto answers_due = waits_for_nothing() ? std::optional(Clock::time_point()) : std::nullopt;
-  for (const auto& due : {bans_due,
-                          reconcile_due(),
-                          by_hand_due(),
-                          answers_due,
-                          lift_protected_at_,
-                          wrappers_.next_due(),
-                          budget_.summary_due(),
-                          hooks_.summary_due(),
-                          retry_send_,
-                          rewrite_blocked_,
-                          queue_.next_due(),
-                          sensor_must_end_by_,
-                          reload_due,
-                          before_until_,
-                          scout_due(),
-                          tell_again_,
-                          stop_due,
-                          control_due(),
-                          reverts_at_,
-                          ban_budget_.next_due(),
-                          forget_offences_at_}) {
+  for (const auto& due :
+       {bans_due,           reconcile_due(),      by_hand_due(),         answers_due,
+        lift_protected_at_, wrappers_.next_due(), budget_.summary_due(), hooks_.summary_due(),
+        retry_send_,        rewrite_blocked_,     queue_.next_due(),     sensor_must_end_by_,
+        reload_due,         before_until_,        scout_due(),           tell_again_,
+        stop_due,           control_due(),        reverts_at_,           ban_budget_.next_due(),
+        forget_offences_at_}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

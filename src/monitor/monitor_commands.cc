@@ -49,8 +49,7 @@ void Monitor::first_answer(const Bans::Answer& answer, Now now) {
       after_commit(
           [this, source = answer.source, number = answer.ban.number](Now) {
             const Bans::Ban* ban = bans_.find(source);
-            if (ban != nullptr && ban->number == number)
-              wrappers_.want(source, ban->cause, true);
+            if (ban != nullptr && ban->number == number) wrappers_.want(source, ban->cause, true);
           },
           false);
     }

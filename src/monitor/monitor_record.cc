@@ -171,7 +171,8 @@ void Monitor::record_outcome(const Bans::Answer& answer, const Outcome& outcome,
       return record_lift(answer, now);
     case Bans::Change::over:
     case Bans::Change::undo_failed:
-      if (answer.ban.recorded) record_end(EventKind::expired, answer.source, answer.ban.of, "", now);
+      if (answer.ban.recorded)
+        record_end(EventKind::expired, answer.source, answer.ban.of, "", now);
       return;
     case Bans::Change::put_back:
     case Bans::Change::renewed:

@@ -36,7 +36,8 @@ StatusReply Monitor::status() const {
                     .permanent = bans_.permanent(),
                     .drift = drift(),
                     .compared = compared_,
-                    .capacity_percent = static_cast<std::uint32_t>(std::min<std::size_t>(100, capacity_percent())),
+                    .capacity_percent =
+                        static_cast<std::uint32_t>(std::min<std::size_t>(100, capacity_percent())),
                     .sensor_restarts = tally_.sensor_restarts};
   reply.processes = processes();
   return reply;
@@ -79,8 +80,7 @@ std::vector<std::string> Monitor::alarms(Now now) const {
   if (sensor_.phase != SensorPhase::ready && successor_.phase != SensorPhase::ready)
     out.emplace_back("no sensor is classifying: nothing is seen");
   if (reconcile_.drifted()) out.emplace_back("the kernel does not hold what it should");
-  if (capacity_percent() >= 80)
-    out.emplace_back("a set of the kernel is 80 % full");
+  if (capacity_percent() >= 80) out.emplace_back("a set of the kernel is 80 % full");
   if (effects_.losses().state_writes > 0 && !awaiting_.empty())
     out.emplace_back("the disk refuses: bans hold and are not recorded");
   if (const std::uint64_t lost = effects_.losses().events_lost; lost > 0) {
