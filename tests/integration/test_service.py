@@ -40,7 +40,7 @@ class StartingPortsentryService(ServiceTest):
         self.assertIn("portsentry.service", self.sh("systemctl enable portsentry", check=True).stdout)
         self.start_service()
         # Type=notify: once systemctl has come back, it listens.
-        self.assertIn(READY, self.journal())
+        await_true(lambda: READY in self.journal(), "the journal to have the line")
         status = self.sh("systemctl status portsentry").stdout
         self.assertRegex(status, r"portsentry\.service - PortSentry")
         self.assertRegex(status, r"Loaded: loaded \(.*portsentry\.service; enabled")
