@@ -37,6 +37,13 @@ enum class SensorCounter : std::uint8_t {
   proofs_asked,        // does that source hold a connection to a service of ours?
   proofs_found,        // it does
   kernel_dropped,      // the capture ring was full (tp_drops)
+  trapped,             // packets that the kernel's traps told of
+  held,                // of which the kernel held the source
+  acquitted,           // of these, probes that came to nothing, and were told so
+  held_untold,         // held, and no room to say what came of it: the hold ends by itself
+  hold_over_budget,    // the kernel's budget of holds was spent: told of, not held
+  traps_full,          // the kernel's tables of touches were full: told of, not held
+  trap_lost,           // told of by the kernel, lost on the way to us
   contacts,            // connections and datagrams that our own sockets took (bind modes)
   contact_failed,      // those that could not be taken: gone meanwhile, or no descriptor for them
   count_,
@@ -71,6 +78,13 @@ inline constexpr std::array<std::string_view, kSensorCounters> kSensorCounterNam
     "proofs_asked",
     "proofs_found",
     "kernel_dropped",
+    "trapped",
+    "held",
+    "acquitted",
+    "held_untold",
+    "hold_over_budget",
+    "traps_full",
+    "trap_lost",
     "contacts",
     "contact_failed",
 };

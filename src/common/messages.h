@@ -123,13 +123,30 @@ struct TestFirewall {
   std::uint64_t id;
 };
 
+// Who is never held by the kernel's traps (trap_rules.h), besides whom root sees by itself. A list
+// longer than a message comes in several: the last one, without `more`, puts the whole list in force
+// in place of the one before. Nobody is held before the first list is there.
+struct Exempt {
+  std::vector<Prefix> networks;  // at most kMaxExempt in one message, kMaxExemptAll in all
+  bool more;
+};
+inline constexpr std::size_t kMaxExempt = 128;
+inline constexpr std::size_t kMaxExemptAll = 65'536;
+
+// The source is judged, and not banned: its hold ends. Answered by one Outcome, ok also where nothing
+// held it any more.
+struct Release {
+  std::uint64_t id;
+  Source source;
+};
+
 // Read the files again, as SIGHUP asks for; answered as that is. At most one a second is heard.
 struct RequestReload {};
 
 using MonitorToEnforcer =
     std::variant<Accept, Ban, Unban, Restore, RestoreDone, DropSensor, RunCommand, Ready,
                  ReloadAccept, ReloadRefuse, ReloadCommit, ReloadAbandon, Arm, Audit, ListHeld,
-                 TestFirewall, RequestReload>;
+                 TestFirewall, RequestReload, Exempt, Release>;
 
 // ---- Channel A, enforcer -> monitor -------------------------------------------------------------
 
@@ -176,6 +193,9 @@ enum class Backend : std::uint8_t { none = 0, nftables = 1, command = 2 };
 struct TableCreated {
   Backend backend;
   bool again;  // true: not the first; what holds is to be restored
+  // The table has traps (trap_rules.h): the kernel itself finds probes and holds their source for
+  // some seconds, and a sensor that is told to use them needs no capture. With nftables only.
+  bool traps = false;
 };
 
 // Found in the kernel at start: a ban of an earlier run that still holds. Between TableCreated and
@@ -302,7 +322,13 @@ struct SensorConfig {
   std::vector<std::string> interfaces;  // names; empty: every interface except loopback
   bool local_check = true;    // false (2.x -L): a source that equals its target counts too
   bool service_check = true;  // false (2.x -S): ports of local services count too
+  // The kernel's traps tell of probes (descriptor 5): what of the orders they serve is not captured.
+  bool traps = false;
 };
+
+// What SensorConfig::traps says, to a sensor that serves: it closes its capture. There is no way back
+// but another sensor.
+struct UseTraps {};
 
 // To a sensor that a successor follows: tell what you remember (Evidence, then HandedOver), and
 // then nothing more.
@@ -333,7 +359,7 @@ struct TestSensor {
   std::uint64_t nonce;  // never 0; comes back
 };
 
-using MonitorToSensor = std::variant<SensorConfig, HandOver, Evidence, TestSensor>;
+using MonitorToSensor = std::variant<SensorConfig, HandOver, Evidence, TestSensor, UseTraps>;
 
 // ---- Channel B, sensor -> monitor ---------------------------------------------------------------
 
@@ -375,8 +401,18 @@ struct Detection {
   // What else the source touched inside the window: the newest first, this probe's port not among
   // them; at most kMaxToldTouches.
   std::vector<Touch> touches = {};
+  // The kernel holds the source because of this probe: it waits for a ban, or a Release.
+  bool held = false;
 };
 inline constexpr std::size_t kMaxToldTouches = 16;
+
+// The kernel holds this source because of a probe that comes to nothing (the counters say why): it
+// waits for a Release.
+struct Acquitted {
+  Source source;
+  Protocol protocol;
+  Port port;
+};
 
 // Why packets did not count, since the sensor started. One row each in counters.h.
 struct SensorCounters {
@@ -394,7 +430,7 @@ struct SensorTested {
 };
 
 using SensorToMonitor = std::variant<SensorReady, Detection, SensorCounters, BindFailed, Evidence,
-                                     HandedOver, SensorTested>;
+                                     HandedOver, SensorTested, Acquitted>;
 
 // Channel C, the control socket, is in control_messages.h.
 

@@ -155,7 +155,11 @@ enum class ScanKind : std::uint8_t {
   xmas = 4,
   odd_flags = 5,
   udp = 6,
-  connect = 7
+  connect = 7,
+  // An ACK, or FIN and ACK, of no connection that the kernel knows: the kernel's traps can tell them
+  // from traffic, a capture cannot.
+  ack = 8,
+  maimon = 9
 };
 
 }  // namespace portsentry

@@ -85,6 +85,10 @@ std::optional<ScanKind> get(pb::ScanKind from) {
       return ScanKind::udp;
     case pb::CONNECT:
       return ScanKind::connect;
+    case pb::ACK_SCAN:
+      return ScanKind::ack;
+    case pb::MAIMON_SCAN:
+      return ScanKind::maimon;
   }
   return std::nullopt;
 }
@@ -138,7 +142,7 @@ static_assert(static_cast<int>(Verdict::no_command) == pb::NO_COMMAND &&
 
 static_assert(static_cast<int>(Verdict::not_read_back) == pb::NOT_READ_BACK &&
               static_cast<int>(Verdict::not_unicast) == pb::NOT_UNICAST);
-static_assert(static_cast<int>(ScanKind::connect) == pb::CONNECT &&
+static_assert(static_cast<int>(ScanKind::maimon) == pb::MAIMON_SCAN &&
               static_cast<int>(ScanKind::syn) == pb::SYN_SCAN);
 
 void put(const Touch& from, pb::Touch* to) {
@@ -247,6 +251,15 @@ std::vector<std::byte> encode(const MonitorToEnforcer& message) {
           [&](const ListHeld&) { out.mutable_list_held(); },
           [&](const TestFirewall& m) { out.mutable_test_firewall()->set_id(m.id); },
           [&](const RequestReload&) { out.mutable_request_reload(); },
+          [&](const Exempt& m) {
+            for (const Prefix& network : m.networks)
+              put(network, out.mutable_exempt()->add_networks());
+            out.mutable_exempt()->set_more(m.more);
+          },
+          [&](const Release& m) {
+            out.mutable_release()->set_id(m.id);
+            put(m.source, out.mutable_release()->mutable_source());
+          },
       },
       message);
   return serialise(out);
@@ -315,6 +328,22 @@ static std::optional<MonitorToEnforcer> understand_monitor_to_enforcer(Bytes byt
       return TestFirewall{in->test_firewall().id()};
     case pb::ToEnforcer::kRequestReload:
       return RequestReload{};
+    case pb::ToEnforcer::kExempt: {
+      const auto& m = in->exempt();
+      if (m.networks_size() > static_cast<int>(kMaxExempt)) return std::nullopt;
+      Exempt exempt{.networks = {}, .more = m.more()};
+      for (const pb::Prefix& network : m.networks()) {
+        const auto known = get(network);
+        if (!known) return std::nullopt;
+        exempt.networks.push_back(*known);
+      }
+      return exempt;
+    }
+    case pb::ToEnforcer::kRelease: {
+      const auto source = get(in->release().source());
+      if (in->release().id() == 0 || !source) return std::nullopt;
+      return Release{in->release().id(), *source};
+    }
     case pb::ToEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }
@@ -338,6 +367,7 @@ std::vector<std::byte> encode(const EnforcerToMonitor& message) {
           [&](const TableCreated& m) {
             out.mutable_table_created()->set_backend(static_cast<pb::Backend>(m.backend));
             out.mutable_table_created()->set_again(m.again);
+            out.mutable_table_created()->set_traps(m.traps);
           },
           [&](const Adopted& m) {
             put(m.source, out.mutable_adopted()->mutable_source());
@@ -398,8 +428,9 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
     }
     case pb::FromEnforcer::kTableCreated: {
       const auto backend = get(in->table_created().backend());
-      if (!backend) return std::nullopt;
-      return TableCreated{*backend, in->table_created().again()};
+      const bool traps = in->table_created().traps();
+      if (!backend || (traps && *backend != Backend::nftables)) return std::nullopt;
+      return TableCreated{*backend, in->table_created().again(), traps};
     }
     case pb::FromEnforcer::kAdopted: {
       const auto& m = in->adopted();
@@ -482,8 +513,10 @@ std::vector<std::byte> encode(const MonitorToSensor& message) {
                      config->add_interfaces(name);
                    config->set_local_check(m.local_check);
                    config->set_service_check(m.service_check);
+                   config->set_traps(m.traps);
                  },
                  [&](const HandOver&) { out.mutable_hand_over(); },
+                 [&](const UseTraps&) { out.mutable_use_traps(); },
                  [&](const Evidence& m) { put(m, out.mutable_evidence()); },
                  [&](const TestSensor& m) { out.mutable_test()->set_nonce(m.nonce); },
              },
@@ -500,6 +533,8 @@ static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes,
       break;
     case pb::ToSensor::kHandOver:
       return HandOver{};
+    case pb::ToSensor::kUseTraps:
+      return UseTraps{};
     case pb::ToSensor::kEvidence:
       return get(in->evidence());
     case pb::ToSensor::kTest:
@@ -513,8 +548,8 @@ static std::optional<MonitorToSensor> understand_monitor_to_sensor(Bytes bytes,
   if (m.scan_trigger() == 0 || m.scan_trigger() > kMaxTrigger || !window) return std::nullopt;
   if (m.max_sources() < 16 || m.max_sources() > kMaxSources) return std::nullopt;
   if (m.interfaces_size() > static_cast<int>(kMaxInterfaces)) return std::nullopt;
-  SensorConfig config{m.scan_trigger(), *window,          m.max_sources(), {},
-                      m.local_check(),  m.service_check()};
+  SensorConfig config{m.scan_trigger(), *window,           m.max_sources(), {},
+                      m.local_check(),  m.service_check(), m.traps()};
   for (const std::string& name : m.interfaces()) {
     if (name.empty() || name.size() > kInterfaceNameSize) return std::nullopt;
     if (!std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f; }))
@@ -549,6 +584,13 @@ std::vector<std::byte> encode(const SensorToMonitor& message) {
                    detection->set_proof(static_cast<pb::Proof>(m.proof));
                    for (const Touch& touch : m.touches)
                      put(touch, detection->add_touches());
+                   detection->set_held(m.held);
+                 },
+                 [&](const Acquitted& m) {
+                   auto* acquitted = out.mutable_acquitted();
+                   put(m.source, acquitted->mutable_source());
+                   acquitted->set_protocol(put(m.protocol));
+                   acquitted->set_port(m.port.number());
                  },
                  [&](const SensorCounters& m) {
                    auto* counters = out.mutable_counters();
@@ -619,7 +661,8 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
                        .fragmented = m.fragmented(),
                        .interface = m.interface(),
                        .proof = *proof,
-                       .touches = std::move(touches)};
+                       .touches = std::move(touches),
+                       .held = m.held()};
     }
     case pb::FromSensor::kCounters: {
       if (in->counters().values_size() != static_cast<int>(kSensorCounters)) return std::nullopt;
@@ -634,6 +677,14 @@ static std::optional<SensorToMonitor> understand_sensor_to_monitor(Bytes bytes,
     }
     case pb::FromSensor::kEvidence:
       return get(in->evidence());
+    case pb::FromSensor::kAcquitted: {
+      const auto& m = in->acquitted();
+      const auto source = get(m.source());
+      const auto protocol = get(m.protocol());
+      const auto port = Port::make(m.port());
+      if (!source || !protocol || !port) return std::nullopt;
+      return Acquitted{*source, *protocol, *port};
+    }
     case pb::FromSensor::kHandedOver:
       return HandedOver{};
     case pb::FromSensor::kTested: {

@@ -87,10 +87,8 @@ class Gate {
     return require(known.has_value()) ? *known : Source::of(Address::v4(0, 0, 0, 0), true);
   }
   Prefix prefix(const pb::Prefix& from) {
-    const Address first = address(from.address());
-    const auto known = Prefix::make(first, from.length());
-    // Host bits that are set would be a second spelling.
-    return require(known && known->address() == first) ? *known : Prefix::host(first);
+    const auto known = get(from);
+    return require(known.has_value()) ? *known : Prefix::host(Address::v4(0, 0, 0, 0));
   }
   template <class List>
   const List& at_most(std::size_t most, const List& list) {
@@ -110,10 +108,6 @@ std::uint64_t put(const std::optional<std::chrono::seconds>& duration) {
 }
 std::uint32_t put(const std::optional<Proof>& proof) {
   return proof ? static_cast<std::uint32_t>(*proof) : 0;
-}
-void put(const Prefix& from, pb::Prefix* to) {
-  put(from.address(), to->mutable_address());
-  to->set_length(from.length());
 }
 template <class Enum>
 std::uint32_t number(Enum value) {
@@ -444,7 +438,7 @@ TouchShown read(Gate& gate, const pb::TouchShown& from) {
       .at = gate.moment(from.at()),
       .protocol = from.protocol() == number(Protocol::udp) ? Protocol::udp : Protocol::tcp,
       .port = *port};
-  if (from.kind() != 0) shown.kind = gate.one_of(from.kind(), ScanKind::syn, ScanKind::connect);
+  if (from.kind() != 0) shown.kind = gate.one_of(from.kind(), ScanKind::syn, ScanKind::maimon);
   if (from.has_flags())
     shown.flags = TcpFlags{static_cast<std::uint8_t>(gate.number(from.flags(), 0, 255))};
   return shown;

@@ -89,6 +89,19 @@ inline std::optional<Source> get(const pb::Source& from) {
   return Source::from_prefix(*address, from.length());
 }
 
+inline void put(const Prefix& from, pb::Prefix* to) {
+  put(from.address(), to->mutable_address());
+  to->set_length(from.length());
+}
+
+// Host bits that are set would be a second spelling.
+inline std::optional<Prefix> get(const pb::Prefix& from) {
+  const auto address = get(from.address());
+  const auto known = address ? Prefix::make(*address, from.length()) : std::nullopt;
+  if (!known || known->address() != *address) return std::nullopt;
+  return known;
+}
+
 inline pb::Protocol put(Protocol from) {
   return from == Protocol::tcp ? pb::TCP : pb::UDP;
 }

@@ -55,6 +55,10 @@ std::string_view word(ScanKind kind) {
       return "udp";
     case ScanKind::connect:
       return "connect";
+    case ScanKind::ack:
+      return "ack";
+    case ScanKind::maimon:
+      return "maimon";
   }
   return "";
 }

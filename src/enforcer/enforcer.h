@@ -90,6 +90,8 @@ class Enforcer {
   void handle(const ListHeld&);
   void handle(const TestFirewall& test);
   void handle(const RequestReload&);
+  void handle(const Exempt&);
+  void handle(const Release&);
 
   // Bans.
   void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,

@@ -54,6 +54,8 @@ inline constexpr std::array kVerbs{
     VerbRow{"ListHeld", in(Phase::restoring, Phase::serving)},
     VerbRow{"TestFirewall", in(Phase::restoring, Phase::serving)},
     VerbRow{"RequestReload", in(Phase::restoring, Phase::serving)},
+    VerbRow{"Exempt", in(Phase::restoring, Phase::serving)},
+    VerbRow{"Release", in(Phase::restoring, Phase::serving)},
 };
 static_assert(kVerbs.size() == std::variant_size_v<MonitorToEnforcer>);
 

@@ -41,6 +41,10 @@ std::string_view short_name(ScanKind kind) {
       return "datagram";
     case ScanKind::connect:
       return "connect";
+    case ScanKind::ack:
+      return "ACK";
+    case ScanKind::maimon:
+      return "Maimon";
   }
   return "";
 }

@@ -39,6 +39,10 @@ std::string kind(ScanKind kind, TcpFlags flags) {
       return "UDP";
     case ScanKind::connect:
       return "Connect";
+    case ScanKind::ack:
+      return "TCP ACK scan";
+    case ScanKind::maimon:
+      return "TCP Maimon scan";
   }
   return "";
 }

@@ -373,6 +373,7 @@ class Monitor {
   bool hear(const Evidence& evidence, SensorRole role, Now now);
   bool hear(const HandedOver& done, SensorRole role, Now now);
   bool hear(const SensorTested& tested, SensorRole role, Now now);
+  bool hear(const Acquitted& acquitted, SensorRole role, Now now);
   void sensor_gone();
   bool check_bound(const Sensor& sensor, const Config& config);
   void announce_when_ready(Now now);

@@ -225,7 +225,7 @@ std::optional<EventPage::Row> read_event(const Statement& row) {
     if (!event.cause) return {};
   }
   if (!column_is_null(row, 7)) {
-    event.scan = choice(column_number(row, 7), ScanKind::connect);
+    event.scan = choice(column_number(row, 7), ScanKind::maimon);
     if (!event.scan) return {};
   }
   if (!column_is_null(row, 8)) {

@@ -119,14 +119,19 @@ TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
            ListHeld{},
            TestFirewall{~0ULL},
            RequestReload{},
+           Exempt{{}, false},
+           Exempt{{*Prefix::parse("0.0.0.0/0"), *Prefix::parse("2001:db8::/33")}, true},
+           Exempt{std::vector<Prefix>(kMaxExempt, *Prefix::parse("2001:db8::1")), true},
+           Release{1, src("2001:db8::/64")},
            Ban{1, src("192.0.2.9"), std::chrono::seconds(0), {Protocol::tcp, *Port::make(1)}, true},
            Restore{1, src("fd00::1"), std::chrono::seconds(0), true}}) {
     round_trip(m, decode_monitor_to_enforcer);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
            Outcome{1, Verdict::kernel_refused, ENOENT}, TableCreated{Backend::command, true},
-           TableCreated{Backend::none, false}, Adopted{src("192.0.2.9"), std::chrono::seconds(0)},
-           AdoptedDone{}, SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
+           TableCreated{Backend::none, false}, TableCreated{Backend::nftables, true, true},
+           Adopted{src("192.0.2.9"), std::chrono::seconds(0)}, AdoptedDone{},
+           SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
            Lifted{src("fd00::1")}, Outcome{2, Verdict::no_command, 0}, ReloadOffer{2, true},
            ReloadFailed{ReloadProblem::other, EPERM, 7}, ResolverLost{}, Audited{1, 100'000, ~0ULL},
            ScoutLost{}, Outcome{3, Verdict::not_read_back, 0}}) {
@@ -143,6 +148,9 @@ TEST(Wire, EveryVerbOfChannelBSurvivesTheTrip) {
   round_trip(MonitorToSensor(SensorConfig{3, std::chrono::hours(24), 65536, {"eth0", "wg-home"}}),
              decode_monitor_to_sensor);
   round_trip(MonitorToSensor(HandOver{}), decode_monitor_to_sensor);
+  round_trip(MonitorToSensor(UseTraps{}), decode_monitor_to_sensor);
+  round_trip(SensorToMonitor(Acquitted{src("2001:db8::/64"), Protocol::udp, *Port::make(53)}),
+             decode_sensor_to_monitor);
   round_trip(MonitorToSensor(evidence()), decode_monitor_to_sensor);
   round_trip(MonitorToSensor(TestSensor{~0ULL}), decode_monitor_to_sensor);
   round_trip(SensorToMonitor(SensorTested{1, TestHop::classified}), decode_sensor_to_monitor);
@@ -168,6 +176,25 @@ TEST(Wire, ValuesArriveAsTheyWereSent) {
   EXPECT_EQ(std::get<Detection>(*seen).address.text(), "2001:db8::7");
   EXPECT_EQ(std::get<Detection>(*seen).flags.bits, 3);
   EXPECT_TRUE(std::get<Detection>(*seen).fragmented);
+}
+
+TEST(Wire, AListOfExemptNetworksHasItsLimitAndOneSpellingOfEach) {
+  EXPECT_FALSE(decode_monitor_to_enforcer(
+      encode(MonitorToEnforcer(
+          Exempt{std::vector<Prefix>(kMaxExempt + 1, *Prefix::parse("192.0.2.1")), false})),
+      0));
+  auto bytes = encode(MonitorToEnforcer(Exempt{{*Prefix::parse("192.0.2.0/24")}, true}));
+  ASSERT_TRUE(decode_monitor_to_enforcer(bytes, 0));
+  const std::array first{std::byte{192}, std::byte{0}, std::byte{2}, std::byte{0}};
+  const auto at = std::search(bytes.begin(), bytes.end(), first.begin(), first.end());
+  ASSERT_NE(at, bytes.end());
+  *(at + 3) = std::byte{1};  // host bits
+  EXPECT_FALSE(decode_monitor_to_enforcer(bytes, 0));
+}
+
+TEST(Wire, OnlyATableOfTheKernelHasTraps) {
+  EXPECT_FALSE(decode_enforcer_to_monitor(
+      encode(EnforcerToMonitor(TableCreated{Backend::command, false, true})), 0));
 }
 
 TEST(Wire, EvidenceWithoutOrWithTooManyTouchesIsRefused) {

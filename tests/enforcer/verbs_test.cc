@@ -25,16 +25,19 @@ std::vector<MonitorToEnforcer> every_verb() {
           Audit{1},
           ListHeld{},
           TestFirewall{1},
-          RequestReload{}};
+          RequestReload{},
+          Exempt{},
+          Release{1, kSource}};
 }
 
 TEST(Verbs, TheTableIsInTheOrderOfTheVariant) {
   const auto verbs = every_verb();
   ASSERT_EQ(verbs.size(), kVerbs.size());
   const std::vector<std::string_view> names{
-      "Accept",     "Ban",   "Unban",        "Restore",      "RestoreDone",  "DropSensor",
-      "RunCommand", "Ready", "ReloadAccept", "ReloadRefuse", "ReloadCommit", "ReloadAbandon",
-      "Arm",        "Audit", "ListHeld",     "TestFirewall", "RequestReload"};
+      "Accept",       "Ban",           "Unban",  "Restore",      "RestoreDone",
+      "DropSensor",   "RunCommand",    "Ready",  "ReloadAccept", "ReloadRefuse",
+      "ReloadCommit", "ReloadAbandon", "Arm",    "Audit",        "ListHeld",
+      "TestFirewall", "RequestReload", "Exempt", "Release"};
   for (std::size_t i = 0; i < verbs.size(); ++i)
     EXPECT_EQ(row_of(verbs[i]).verb, names[i]);
 }
