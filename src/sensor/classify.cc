@@ -16,4 +16,10 @@ std::optional<ScanKind> classify(Protocol protocol, TcpFlags flags) {
   return ScanKind::odd_flags;
 }
 
+std::optional<ScanKind> classify_stray(Protocol protocol, TcpFlags flags) {
+  if (protocol == Protocol::udp || !flags.has(TcpFlags::ack)) return classify(protocol, flags);
+  if ((flags.bits & (TcpFlags::rst | TcpFlags::syn)) != 0) return std::nullopt;
+  return flags.has(TcpFlags::fin) ? ScanKind::maimon : ScanKind::ack;
+}
+
 }  // namespace portsentry::sensor

@@ -19,4 +19,10 @@ namespace portsentry::sensor {
 //   anything else                          odd_flags
 [[nodiscard]] std::optional<ScanKind> classify(Protocol protocol, TcpFlags flags);
 
+// The same of a packet that belongs to no connection and that no socket wants, because the kernel
+// said so (trap_message.h): then an ACK is no traffic, either. Bare ACK and window probes look the same
+// (ack); with FIN it is a Maimon probe. Nothing for RST, and for SYN with ACK: answers, which provoke
+// none.
+[[nodiscard]] std::optional<ScanKind> classify_stray(Protocol protocol, TcpFlags flags);
+
 }  // namespace portsentry::sensor

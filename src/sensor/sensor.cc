@@ -253,7 +253,8 @@ void Sensor::listed(const std::optional<PortSets>& bound, Clock::time_point aske
 }
 
 Tracker::Hit Sensor::count(Detection probe, bool certain, Clock::time_point now) {
-  const Tracker::Hit hit = tracker_.add(probe.source, probe.protocol, probe.port, now, tally_);
+  const Tracker::Hit hit =
+      tracker_.add(probe.source, probe.protocol, probe.port, now, tally_, probe.held);
   switch (hit.verdict) {
     case Tracker::Verdict::counted:
     case Tracker::Verdict::repeated:
@@ -282,7 +283,8 @@ void Sensor::tell(Detection& probe, Clock::time_point now) {
     probe.proof = Proof::established;
   const bool forgeable = probe.proof == Proof::forgeable;
   const bool many = probe.distinct_ports >= Tracker::kSpread;
-  if (forgeable && !many && !singles_.take(now)) {
+  // Holds have a smaller budget of their own, in the kernel.
+  if (forgeable && !many && !probe.held && !singles_.take(now)) {
     tracker_.not_delivered(probe.source);
     return tally_.add(SensorCounter::single_over_budget);
   }
@@ -290,6 +292,7 @@ void Sensor::tell(Detection& probe, Clock::time_point now) {
   late_.told(probe.source, probe.protocol);
   if (!edges_.report(probe)) {
     tracker_.not_delivered(probe.source);
+    if (probe.held) tally_.add(SensorCounter::held_untold);
     return tally_.add(SensorCounter::channel_full);
   }
   tally_.add(SensorCounter::detections);
@@ -317,13 +320,17 @@ void Sensor::answered(bool connected, Clock::time_point now) {
   auto again = proofs_.answered(connected, now);
   if (!again) return;
   tally_.add(SensorCounter::proofs_found);
+  again->held = false;  // what came of that hold is known already
   again->distinct_ports = std::max(again->distinct_ports, tracker_.ports_of(again->source));
   tell(*again, now);
 }
 
 void Sensor::keep_early(const Detection& probe, Clock::time_point now) {
   if (!early_until_) early_until_ = now + kEarly;
-  if (now < *early_until_ && early_.size() < kMostEarly) early_.push_back(probe);
+  if (now < *early_until_ && early_.size() < kMostEarly) {
+    early_.push_back(probe);
+    early_.back().held = false;  // by then it has been acquitted
+  }
 }
 
 void Sensor::merge(const Evidence& evidence, Clock::time_point now) {

@@ -1,8 +1,7 @@
 // The sensor's pipeline for one packet: parse, put together, ask every question that could acquit
-// it, and only then count it against its source; and a shorter one for whoever reached a socket of
-// ours. Every "no" has a row in counters.h. No socket and
-// no clock in here: the kernel's answer and the way to the monitor are passed in, `now` with each
-// packet.
+// it, and only then count it against its source; and shorter ones for whoever reached a socket of
+// ours, and for what the kernel's traps tell of. Every "no" has a row in counters.h. No socket and no
+// clock in here: the kernel's answer and the way to the monitor are passed in, `now` with each packet.
 #pragma once
 
 #include <functional>
@@ -25,6 +24,7 @@
 #include "sensor/rate_budget.h"
 #include "sensor/service_lookup.h"
 #include "sensor/tracker.h"
+#include "sensor/trap_message.h"
 
 namespace portsentry::sensor {
 
@@ -33,7 +33,8 @@ class Sensor {
   // What reaches outside.
   struct Edges {
     std::function<Wanted(const Segment& packet, std::uint32_t interface)> ask;
-    std::function<bool(const Detection&)> report;  // true: it is on its way
+    std::function<bool(const Detection&)> report;       // true: it is on its way
+    std::function<bool(const Acquitted&)> acquit = {};  // likewise; for trapped()
   };
 
   // `ports`: probes of which root lets us look for; the configuration can only narrow it. `seed`:
@@ -44,6 +45,12 @@ class Sensor {
 
   void frame(const Frame& frame, const LocalView& view, Clock::time_point now);
 
+  // A packet of which the kernel's traps told: no socket wants it, no flow of ours explains it, and it
+  // is for us. None of that is asked again. Whatever comes of one that is held is told: a detection
+  // that says so, or that it came to nothing.
+  void trapped(const Trapped& trapped, const LocalView& view, Clock::time_point now);
+  // The same, of one that we do not look at, because the capture shows it.
+  void ignore(const Trapped& trapped);
   // Judges halves of headers whose other half did not come. Call it FragmentTable::kLifetime after
   // a frame, as long as this is true.
   [[nodiscard]] bool waits_for_fragments() const { return !fragments_.empty(); }
@@ -80,6 +87,7 @@ class Sensor {
   void add_failed_contacts(unsigned count) { tally_.add(SensorCounter::contact_failed, count); }
   // Packets that were lost before they got here, in all.
   void set_kernel_dropped(std::uint64_t count) { tally_.set(SensorCounter::kernel_dropped, count); }
+  void set_trap_lost(std::uint64_t count) { tally_.set(SensorCounter::trap_lost, count); }
 
  private:
   void remember_outgoing(const Frame& frame, Clock::time_point now);
@@ -100,6 +108,10 @@ class Sensor {
   [[nodiscard]] bool on_list(Protocol protocol, Port port, Clock::time_point now) const;
   [[nodiscard]] std::optional<SensorCounter> why_not(const Contact& contact,
                                                      const LocalView& view) const;
+  void note(const Trapped& trapped);
+  [[nodiscard]] std::optional<SensorCounter> trap_excuse(const Segment& packet,
+                                                         const LocalView& view) const;
+  void acquit(const Acquitted& acquitted);
   // `probe` lacks what only the tracker knows: distinct_ports and first.
   Tracker::Hit count(Detection probe, bool certain, Clock::time_point now);
   void tell(Detection& probe, Clock::time_point now);

@@ -31,7 +31,7 @@ Tracker::Tracker(const Settings& settings)
     : trigger_(settings.trigger), v4_(table_settings(settings)), v6_(table_settings(settings)) {}
 
 Tracker::Hit Tracker::add(const Source& source, Protocol protocol, Port port, Clock::time_point now,
-                          SensorTally& tally) {
+                          SensorTally& tally, bool at_once) {
   const EvidenceTable::Touched touched = table_of(source).touch(source, protocol, port, now);
   tally.add(touched.repeated ? SensorCounter::repeated : SensorCounter::probes);
   tally.add(SensorCounter::evicted, touched.evicted);
@@ -47,7 +47,7 @@ Tracker::Hit Tracker::add(const Source& source, Protocol protocol, Port port, Cl
   const bool spreads = touched.distinct >= kSpread && !reports.spread;
   const std::size_t which = place_of(protocol);
   const bool early = !reports.due.at(which) && now - reports.last.at(which) < kReportInterval;
-  if (early && !spreads) {
+  if (early && !spreads && !at_once) {
     tally.add(SensorCounter::updates_withheld);
     return {Verdict::withheld, touched.distinct, touched.repeated};
   }

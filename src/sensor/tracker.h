@@ -48,8 +48,8 @@ class Tracker {
     // the trigger and kSpread, when many sources share the memory.
     std::uint32_t distinct_ports;
     bool repeated;  // this port was touched before
-    bool early =
-        false;  // a report less than kReportInterval after the last: it tells of kSpread ports
+    // A report less than kReportInterval after the last: it tells of kSpread ports, or is awaited.
+    bool early = false;
   };
 
   static constexpr Clock::duration kReportInterval = std::chrono::seconds(1);
@@ -57,8 +57,9 @@ class Tracker {
   explicit Tracker(const Settings& settings);
 
   // One probe. Counts probes or (a port touched before) repeated, and updates_withheld, evicted.
+  // `at_once`: somebody waits for its report, which is never withheld.
   Hit add(const Source& source, Protocol protocol, Port port, Clock::time_point now,
-          SensorTally& tally);
+          SensorTally& tally, bool at_once = false);
 
   // The report just asked for did not get through: the source's next hit reports again, without
   // waiting, as `first` if it was. Nothing happens if the source has been forgotten meanwhile.

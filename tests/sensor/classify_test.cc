@@ -55,6 +55,18 @@ TEST(Classify, NothingWithAckOrRstIsClaimed) {
   }
 }
 
+// Nobody wants the packet: then an ACK is a probe, and what provokes no answer is none.
+TEST(Classify, StrayPacketsHaveNamesForAckAndMaimonToo) {
+  for (unsigned flags = 0; flags < 256; ++flags) {
+    const TcpFlags bits{static_cast<std::uint8_t>(flags)};
+    auto expected = classify(Protocol::tcp, bits);
+    if (bits.has(ack) && (flags & (syn | rst)) == 0)
+      expected = bits.has(fin) ? ScanKind::maimon : ScanKind::ack;
+    EXPECT_EQ(classify_stray(Protocol::tcp, bits), expected) << flags;
+  }
+  EXPECT_EQ(classify_stray(Protocol::udp, TcpFlags{}), ScanKind::udp);
+}
+
 TEST(Classify, AnyDatagramIsAUdpProbe) {
   EXPECT_EQ(classify(Protocol::udp, TcpFlags{}), ScanKind::udp);
 }

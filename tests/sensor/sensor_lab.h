@@ -149,6 +149,12 @@ class SensorTest : public testing::Test {
                                         if (channel_full_) return false;
                                         reports_.push_back(detection);
                                         return true;
+                                      },
+                                  .acquit =
+                                      [this](const Acquitted& acquitted) {
+                                        if (channel_full_) return false;
+                                        acquitted_.push_back(acquitted);
+                                        return true;
                                       }});
   }
 
@@ -191,6 +197,7 @@ class SensorTest : public testing::Test {
   std::uint32_t asked_interface_ = 0;
   bool channel_full_ = false;
   std::vector<Detection> reports_;
+  std::vector<Acquitted> acquitted_;
   std::optional<Sensor> sensor_;
 };
 

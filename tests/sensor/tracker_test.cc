@@ -51,6 +51,21 @@ TEST_F(TrackerTest, TheNthDistinctPortReports) {
   EXPECT_EQ(tally_.get(SensorCounter::probes), 3U);
 }
 
+TEST_F(TrackerTest, AReportThatIsAwaitedIsNotWithheld) {
+  Tracker tracker = make(1);
+  hit(tracker, scanner(), 23);
+  const auto now = kStart + 1ms;
+  const auto awaited = tracker.add(scanner(), Protocol::tcp, *Port::make(24), now, tally_, true);
+  EXPECT_EQ(awaited.verdict, Verdict::report_again);
+  EXPECT_TRUE(awaited.early);
+  EXPECT_EQ(tally_.get(SensorCounter::updates_withheld), 0U);
+  EXPECT_EQ(hit(tracker, scanner(), 25, 1s).verdict, Verdict::withheld) << "its second is a new one";
+  // Below the trigger there is nothing to report, whoever waits.
+  Tracker patient = make(2);
+  EXPECT_EQ(patient.add(scanner(), Protocol::tcp, *Port::make(23), now, tally_, true).verdict,
+            Verdict::counted);
+}
+
 TEST_F(TrackerTest, ThreeRetransmittedSynsAreOneHit) {
   Tracker tracker = make(2);
   EXPECT_EQ(hit(tracker, scanner(), 23).verdict, Verdict::counted);
