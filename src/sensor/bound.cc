@@ -318,11 +318,11 @@ void BoundSockets::fail(int socket, int error, Turn& turn) {
   }
 }
 
-Result<void> take_low_numbers(const UniqueFd& null) {
+Result<void> take_low_numbers(const UniqueFd& null, int end) {
   for (;;) {
     UniqueFd copy(::fcntl(null.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return Error::from_errno("fcntl(F_DUPFD_CLOEXEC)", errno);
-    if (copy.get() >= kFirstBound) return {};
+    if (copy.get() >= end) return {};
     static_cast<void>(copy.release());  // held until the process ends
   }
 }

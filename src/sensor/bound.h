@@ -80,8 +80,8 @@ class BoundSockets {
   std::vector<Failure> failures_;
 };
 
-// Takes every number below kFirstBound that is still free (each a copy of `null`), so that nothing
-// opened later gets one.
-Result<void> take_low_numbers(const UniqueFd& null);
+// Takes every number below `end` that is still free (each a copy of `null`), so that nothing opened
+// later gets one.
+Result<void> take_low_numbers(const UniqueFd& null, int end = kFirstBound);
 
 }  // namespace portsentry::sensor

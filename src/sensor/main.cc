@@ -2,9 +2,8 @@
 // capabilities, opens its sockets, gives everything away, and only then looks at packets.
 //
 // Started by portsentryd with these descriptors: 0 and 1 /dev/null, 2 standard error, 3 channel B,
-// 4 a sealed memfd with root's orders (watch.h). Afterwards: 3, 5 epoll over the bound sockets, 6
-// and 8 sock_diag, 7 rtnetlink, the capture on a number below 64 that the policy lets nothing be sent on,
-// and bound sockets from 64 on; all other numbers below that are /dev/null.
+// 4 a sealed memfd with root's orders (watch.h), 5 the feed of the kernel's traps, or nothing, or
+// /dev/null where there are none. Afterwards: as descriptors.h says.
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -20,18 +19,12 @@
 #include "common/watch.h"
 #include "sensor/bound.h"
 #include "sensor/capture_filter.h"
+#include "sensor/descriptors.h"
 #include "sensor/policy.h"
 #include "sensor/serve.h"
 
 namespace portsentry::sensor {
 namespace {
-
-constexpr int kChannel = 3;
-constexpr int kOrders = 4;
-constexpr int kEpoll = 5;
-constexpr int kSockDiag = 6;
-constexpr int kRtnetlink = 7;
-constexpr int kSockDiagLists = 8;
 
 template <class T>
 T must(Result<T> result) {
@@ -69,18 +62,32 @@ HashKey draw_seed() {
   return seed;
 }
 
+// Its number must not become free.
+UniqueFd open_null() {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null || ::dup3(null.get(), kNull, O_CLOEXEC) < 0)
+    fatal(Error::from_errno("open /dev/null", errno).what);
+  return UniqueFd(kNull);
+}
+
 void put_on(const UniqueFd& from, int number) {
   if (::dup3(from.get(), number, O_CLOEXEC) < 0) fatal(Error::from_errno("dup3", errno).what);
 }
 
+// What is no feed of traps is none: the capture sees then.
+std::optional<TrapFeed> take_feed(const UniqueFd& null) {
+  auto feed = TrapFeed::take(kFeed);
+  if (!feed) put_on(null, kFeed);
+  return feed;
+}
+
 // Nothing to look for: no packet socket at all.
-std::optional<Capture> open_capture(const WatchOrders& orders) {
+std::optional<Capture> open_capture(const WatchOrders& orders, const UniqueFd& null) {
   if (orders.capture.empty()) return std::nullopt;
+  must(take_low_numbers(null, kFirstCapture));
   Capture capture = must(Capture::open());
-  const int fd = capture.fd();
-  if (fd == kChannel || fd == kEpoll || fd == kSockDiag || fd == kRtnetlink ||
-      fd == kSockDiagLists || fd >= kFirstBound) {
-    fatal("capture: its descriptor is one that the policy lets us send on");
+  if (capture.fd() < kFirstCapture || capture.fd() >= kCaptureEnd) {
+    fatal("capture: its descriptor is none that the policy expects");
   }
   must(capture.filter_for_good(capture_filter()));
   return capture;
@@ -111,14 +118,9 @@ int run() {
   const WatchOrders orders = read_orders();
   const HashKey seed = draw_seed();
 
-  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null) fatal(Error::from_errno("open /dev/null", errno).what);
-  // Taken until their owners come, so that the capture cannot land on them.
-  put_on(null, kEpoll);
-  put_on(null, kSockDiag);
-  put_on(null, kRtnetlink);
-  put_on(null, kSockDiagLists);
-  std::optional<Capture> capture = open_capture(orders);
+  const UniqueFd null = open_null();
+  std::optional<TrapFeed> feed = take_feed(null);
+  std::optional<Capture> capture = open_capture(orders, null);
   ServiceLookup lookup = open_lookup();
   SocketDump dump = open_dump();
   Rtnetlink rtnetlink = open_rtnetlink();
@@ -127,6 +129,7 @@ int run() {
   Service service({
       .channel = Channel(UniqueFd(kChannel)),
       .capture = std::move(capture),
+      .feed = std::move(feed),
       .bound = must(BoundSockets::open(orders.bind, kEpoll)),
       .lookup = std::move(lookup),
       .dump = std::move(dump),
@@ -141,7 +144,6 @@ int run() {
   // A sanitizer's last words are worth a descriptor, in builds for us only.
   put_on(null, STDERR_FILENO);
 #endif
-  // `null` stays: its number must not become free.
   seal(kPolicy);
   const int code = service.run();
   // At once: taking the capture apart needs calls that the policy has no row for, and the kernel

@@ -17,6 +17,7 @@ namespace {
 // After so many packets channel and rtnetlink get their turn, also under flood; likewise after so
 // many messages.
 constexpr unsigned kFramesPerTurn = 256;
+constexpr unsigned kTrapsPerTurn = 256;
 constexpr unsigned kWordsPerTurn = 64;
 
 // When handing over, turns for those who had come before: a ring of packets, and more than the
@@ -31,6 +32,10 @@ constexpr std::chrono::seconds kCountersInterval{1};
 // Reports that wait for room in the channel, while the monitor writes to its disk. Whoever has no
 // place among them reports again with its next probe.
 constexpr std::size_t kMostOwed = 256;
+
+// What came of holds waits there as well, of lone and forgeable probes too: each is a source that is
+// cut off meanwhile. Others are left as many places.
+constexpr std::size_t kMostHoldsOwed = kMostOwed / 2;
 
 }  // namespace
 
@@ -65,6 +70,7 @@ void Service::take(const MonitorToSensor& message) {
     if (phase_ == Phase::waiting) return configure(*config);
   } else if (phase_ == Phase::serving) {
     if (std::holds_alternative<HandOver>(message)) return hand_over();
+    if (std::holds_alternative<UseTraps>(message)) return use_traps();
     if (const auto* evidence = std::get_if<Evidence>(&message)) {
       sensor_->merge(*evidence, Clock::now());
       look_after();
@@ -72,7 +78,7 @@ void Service::take(const MonitorToSensor& message) {
     }
     if (const auto* test = std::get_if<TestSensor>(&message)) {
       // An administrator asked for it: who asks so often that there is no room waits in vain.
-      owe(SensorTested{.nonce = test->nonce, .reached = test_pipeline(means_.seed)});
+      owe(SensorTested{.nonce = test->nonce, .reached = test_pipeline(means_.seed)}, kMostOwed);
       return;
     }
   }
@@ -86,8 +92,10 @@ void Service::configure(const SensorConfig& config) {
           .ask = [this](const Segment& packet,
                         std::uint32_t interface) { return means_.lookup.ask(packet, interface); },
           .report = [this](const Detection& detection) { return report(detection); },
+          .acquit = [this](const Acquitted& acquitted) { return owe(acquitted, kMostHoldsOwed); },
       },
       Clock::now());
+  if (config.traps) use_traps();
   phase_ = Phase::announcing;
   say_on();
 }
@@ -95,6 +103,8 @@ void Service::configure(const SensorConfig& config) {
 void Service::serve() {
   phase_ = Phase::serving;
   if (means_.capture) loop_.watch(means_.capture->fd(), [this](short) { see(); });
+  // Also where we do not look at it: what waits there would be old when we do.
+  if (means_.feed) loop_.watch(means_.feed->fd(), [this](short) { hear_traps(); });
   loop_.watch(inquiry_.fd(), [this](short) { hear_kernel(); });
   watch_bound();
 }
@@ -107,7 +117,11 @@ void Service::hand_over() {
   }
   for (unsigned i = 0; i < kLastTurns && greet_once() != 0; ++i) {
   }
+  // Last, so that nobody is held for long whom we told nothing of. The successor reads there, too.
+  for (unsigned i = 0; by_traps_ && i < kLastTurns && hear_traps() != 0; ++i) {
+  }
   if (means_.capture) loop_.unwatch(means_.capture->fd());
+  if (means_.feed) loop_.unwatch(means_.feed->fd());
   loop_.unwatch(inquiry_.fd());
   send_counters();
   phase_ = Phase::handing_over;
@@ -144,13 +158,14 @@ bool Service::send_owed() {
 bool Service::report(const Detection& detection) {
   const bool waits =
       detection.distinct_ports >= Tracker::kSpread || detection.proof != Proof::forgeable;
-  if (waits) return owe(detection);
+  if (waits) return owe(detection, kMostOwed);
+  if (detection.held) return owe(detection, kMostHoldsOwed);
   return owed_.empty() && send(detection);
 }
 
-bool Service::owe(const SensorToMonitor& message) {
+bool Service::owe(const SensorToMonitor& message, std::size_t most) {
   if (owed_.empty() && send(message)) return true;
-  if (owed_.size() >= kMostOwed) return false;
+  if (owed_.size() >= most) return false;
   owed_.push_back(message);
   watch_channel();
   return true;
@@ -182,6 +197,40 @@ unsigned Service::see() {
   look_after();
   count_later();
   return *frames;
+}
+
+// For good. Without a feed the capture stays: better two eyes than none. A packet that both show us
+// is one probe, and its second sight a repetition.
+void Service::use_traps() {
+  if (!means_.feed || by_traps_) return;
+  // What came before the traps waits in the ring.
+  for (unsigned i = 0; phase_ == Phase::serving && means_.capture && i < kLastTurns && see() != 0;
+       ++i) {
+  }
+  by_traps_ = true;
+  if (!means_.capture) return;
+  if (const auto dropped = means_.capture->kernel_dropped()) sensor_->set_kernel_dropped(*dropped);
+  loop_.unwatch(means_.capture->fd());
+  const auto closed = Capture::close(*std::exchange(means_.capture, std::nullopt));
+  if (!closed) loop_.stop(kSensorCaptureLost);
+}
+
+unsigned Service::hear_traps() {
+  // As in see().
+  if (!refresh_view()) return 0;
+  const auto now = Clock::now();
+  const auto datagrams = means_.feed->read(kTrapsPerTurn, [&](const Trapped& trapped) {
+    if (!by_traps_) return sensor_->ignore(trapped);
+    sensor_->trapped(trapped, means_.rtnetlink.view(), now);
+  });
+  if (!datagrams) {
+    loop_.stop(kSensorFeedLost);
+    return 0;
+  }
+  sensor_->set_trap_lost(means_.feed->lost());
+  look_after();
+  count_later();
+  return *datagrams;
 }
 
 void Service::watch_bound() {

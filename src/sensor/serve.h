@@ -1,4 +1,4 @@
-// The sealed sensor at work: one loop over five descriptors, nothing opened but what it accepts.
+// The sealed sensor at work: one loop over six descriptors, nothing opened but what it accepts.
 #pragma once
 
 #include <deque>
@@ -14,6 +14,7 @@
 #include "sensor/sensor.h"
 #include "sensor/service_lookup.h"
 #include "sensor/sockets.h"
+#include "sensor/trap_feed.h"
 
 namespace portsentry::sensor {
 
@@ -24,6 +25,7 @@ enum SensorExit : int {
   kSensorBadMessage = 40,   // channel B spoke what it may not: malformed, out of turn or twice
   kSensorCaptureLost = 41,  // the capture broke; no packet would ever be seen again
   kSensorViewLost = 42,     // our own addresses are no longer known; anything might be counted
+  kSensorFeedLost = 43,     // the traps' feed broke, and the capture is closed
 };
 
 class Service {
@@ -32,6 +34,7 @@ class Service {
   struct Means {
     Channel channel;
     std::optional<Capture> capture;  // where the orders have ports to look at
+    std::optional<TrapFeed> feed;    // where root has one for us
     BoundSockets bound;
     ServiceLookup lookup;
     SocketDump dump;
@@ -69,14 +72,16 @@ class Service {
   bool send_owed();
   void watch_channel();
   bool report(const Detection& detection);
-  // Sent now, or as soon as there is room. False: too much waits already.
-  bool owe(const SensorToMonitor& message);
+  // Sent now, or as soon as there is room. False: `most` wait already.
+  bool owe(const SensorToMonitor& message, std::size_t most);
   [[nodiscard]] SensorToMonitor next_word();
   [[nodiscard]] bool has_words() const {
     return phase_ == Phase::announcing || phase_ == Phase::handing_over;
   }
 
   unsigned see();
+  void use_traps();
+  unsigned hear_traps();
   void watch_bound();
   void greet();
   unsigned greet_once();
@@ -100,6 +105,7 @@ class Service {
   std::optional<Clock::time_point> look_at_;
   std::size_t announced_ = 0;   // of the ports that could not be bound
   SensorTally told_;            // as the monitor knows it
+  bool by_traps_ = false;       // they are our eyes; else what they tell is thrown away
   bool judging_later_ = false;  // the one-shot timer for lone halves of headers runs
   bool telling_later_ = false;  // the counters' one-shot timer runs
 };

@@ -1,11 +1,15 @@
 #include "sensor/sockets.h"
 
+#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <string>
+
+#include "sensor/descriptors.h"
 
 namespace portsentry::sensor {
 namespace {
@@ -85,6 +89,14 @@ Result<unsigned> Capture::dispatch(unsigned budget,
                                   reinterpret_cast<u_char*>(&delivery));
   if (count < 0) return pcap_error("capture", handle_.get());
   return static_cast<unsigned>(count);
+}
+
+Result<void> Capture::close(Capture capture) {
+  capture.handle_.reset();
+  for (int number = kFirstCapture; number < kCaptureEnd; ++number) {
+    if (::dup3(kNull, number, O_CLOEXEC) < 0) return Error::from_errno("capture: dup3", errno);
+  }
+  return {};
 }
 
 Result<std::uint64_t> Capture::kernel_dropped() {

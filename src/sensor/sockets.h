@@ -39,6 +39,10 @@ class Capture {
   // Packets that the kernel had no room for in the ring, since open().
   Result<std::uint64_t> kernel_dropped();
 
+  // The end of it, and of what it costs; some milliseconds. Its descriptors' numbers stay taken, by
+  // copies of kNull: what is opened later must not get one (descriptors.h, policy.cc).
+  static Result<void> close(Capture capture);
+
   static constexpr int kRingSize = 8 << 20;  // some 5000 packets
   // The filter returns exact lengths (headers only); this is a second limit above all of those,
   // with room for the cooked header that libpcap puts before a packet.

@@ -30,7 +30,8 @@ CONFIG = {"trigger": 1, "window": 3600, "sources": 1000, "local_check": 1, "serv
 def config(**changes):
     keys = CONFIG | changes
     return field(1, field(1, keys["trigger"]) + field(2, keys["window"]) + field(3, keys["sources"]) +
-                 (field(5, 1) if keys["local_check"] else b"") + (field(6, 1) if keys["service_check"] else b""))
+                 (field(5, 1) if keys["local_check"] else b"") + (field(6, 1) if keys["service_check"] else b"") +
+                 (field(7, 1) if keys.get("traps") else b""))
 
 
 def port_set(ports):
@@ -59,17 +60,18 @@ def address_of(data):
 
 
 class Sensor:
-    """A sensor as the launcher makes it, in the guard; its messages in a list."""
+    """A sensor as the launcher makes it, in the guard; its messages in a list. `feed`: a descriptor."""
 
-    def __init__(self, guard, watch, limit=LIMIT):
+    def __init__(self, guard, watch, limit=LIMIT, feed=None):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memory = sealed(watch)
 
         def become():
-            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in (theirs.fileno(), memory)]
-            os.dup2(high[0], 3)
-            os.dup2(high[1], 4)
-            os.closerange(5, 256)
+            given = [theirs.fileno(), memory] + ([] if feed is None else [feed])
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in given]
+            for number, fd in enumerate(high, start=3):
+                os.dup2(fd, number)
+            os.closerange(3 + len(high), 256)
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
         user = str(USERS["portsentry-sensor"])
@@ -141,6 +143,11 @@ class Sensor:
         finally:
             self.channel.settimeout(DEADLINE)
 
+    def packet_sockets(self, guard):
+        inodes = {os.readlink(f"/proc/{self.pid}/fd/{n}") for n in os.listdir(f"/proc/{self.pid}/fd")}
+        packet = guard.run(["cat", "/proc/net/packet"]).stdout.splitlines()[1:]
+        return [line for line in packet if f"socket:[{line.split()[-1]}]" in inodes]
+
     def ticks(self):
         fields = open(f"/proc/{self.pid}/stat", encoding="ascii").read().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
@@ -200,9 +207,7 @@ class BoundSensor(BindTest):
         sensor = self.ready(tcp=[79])
         self.connect(79)
         sensor.detection()
-        inodes = {os.readlink(f"/proc/{sensor.pid}/fd/{n}") for n in os.listdir(f"/proc/{sensor.pid}/fd")}
-        packet = self.guard.run(["cat", "/proc/net/packet"]).stdout.splitlines()[1:]
-        self.assertEqual([line for line in packet if f"socket:[{line.split()[-1]}]" in inodes], [])
+        self.assertEqual(sensor.packet_sockets(self.guard), [])
         self.send(self.syn(23))
         sensor.assert_says_nothing()
 
@@ -218,7 +223,7 @@ class BoundSensor(BindTest):
         await_true(lambda: high() == {64, 65}, "nothing but the bound sockets")
         kinds = {int(n): os.readlink(descriptors / n) for n in os.listdir(descriptors)}
         self.assertEqual(set(range(FIRST_BOUND)) - set(kinds), set(), "a free low number")
-        self.assertIn("eventpoll", kinds[5])
+        self.assertIn("eventpoll", kinds[9])
 
     def test_half_open_scan_is_no_connect(self):
         sensor = self.ready(tcp=[79, 111])

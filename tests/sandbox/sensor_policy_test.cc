@@ -24,10 +24,12 @@
 #include "common/channel.h"
 #include "policies.h"
 #include "sensor/bound.h"
+#include "sensor/descriptors.h"
 
 namespace portsentry::sandbox {
 namespace {
 
+constexpr int kCapture = sensor::kFirstCapture;
 constexpr std::array<std::byte, 4> kWord{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
 
 // An AF_PACKET socket bound to the private network's loopback, as the capture has one.
@@ -68,9 +70,9 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocket) {
     return run([sealed] {
       enter_private_network();
       const int capture = packet_socket();
-      place(capture, 9);
+      place(capture, kCapture);
       if (sealed) REQUIRE(install(sensor::kPolicy).has_value());
-      REQUIRE(inject(9) == 4);
+      REQUIRE(inject(kCapture) == 4);
     });
   };
   // The first half shows that only the filter stands in the way.
@@ -85,7 +87,7 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocketByAnyOtherCallEither) {
   const auto sending = [](auto body) {
     return run([body] {
              enter_private_network();
-             place(packet_socket(), 9);
+             place(packet_socket(), kCapture);
              REQUIRE(install(sensor::kPolicy).has_value());
              body();
            })
@@ -93,19 +95,20 @@ TEST(SensorPolicy, CannotTransmitOnItsCaptureSocketByAnyOtherCallEither) {
   };
   EXPECT_EQ(sending([] {
               msghdr message{};
-              sendmsg(9, &message, 0);
+              sendmsg(kCapture, &message, 0);
             }),
             kDiedByFilter);
   EXPECT_EQ(sending([] {
               mmsghdr message{};
-              sendmmsg(9, &message, 1, 0);
+              sendmmsg(kCapture, &message, 1, 0);
             }),
             kDiedByFilter);
-  EXPECT_EQ(sending([] { static_cast<void>(!write(9, "x", 1)); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { static_cast<void>(!write(kCapture, "x", 1)); }), kDiedByFilter);
   // Nor by giving it a number that may send, nor by binding it elsewhere.
-  EXPECT_EQ(sending([] { dup2(9, 3); }), kDiedByFilter);
-  EXPECT_EQ(sending([] { dup3(9, 6, 0); }), kDiedByFilter);
-  EXPECT_EQ(sending([] { setsockopt(9, SOL_PACKET, PACKET_TX_RING, nullptr, 0); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { dup2(kCapture, 3); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { dup3(kCapture, 6, 0); }), kDiedByFilter);
+  EXPECT_EQ(sending([] { setsockopt(kCapture, SOL_PACKET, PACKET_TX_RING, nullptr, 0); }),
+            kDiedByFilter);
 }
 
 TEST(SensorPolicy, ReportsOnItsChannel) {
@@ -246,7 +249,7 @@ TEST(SensorPolicy, GreetsWhoConnectsAndWhoSendsADatagram) {
   const auto ended = run([] {
     enter_private_network();
     take_low();
-    auto opened = sensor::BoundSockets::open(one_port(4444), 5);
+    auto opened = sensor::BoundSockets::open(one_port(4444), sensor::kEpoll);
     REQUIRE(opened.has_value() && opened->size() == 2);
     start_client(4444);
     REQUIRE(install(sensor::kPolicy).has_value());
@@ -267,9 +270,9 @@ TEST(SensorPolicy, GreetsWhoConnectsAndWhoSendsADatagram) {
 std::string misusing(const std::function<void(int accepted)>& body) {
   return run([&body] {
            enter_private_network();
-           place(packet_socket(), 9);
+           place(packet_socket(), kCapture);
            take_low();
-           auto opened = sensor::BoundSockets::open(one_port(4444), 5);
+           auto opened = sensor::BoundSockets::open(one_port(4444), sensor::kEpoll);
            REQUIRE(opened.has_value() && opened->size() == 2);
            if (fork() == 0) {
              sockaddr_in to{};
@@ -318,9 +321,15 @@ TEST(SensorPolicy, CannotReadWhatItsClientsSend) {
 
 TEST(SensorPolicy, CannotFreeALowNumberForWhatItAccepts) {
   SKIP_WITHOUT_ROOT();
-  for (const int number : {2, 3, 6, 7, 8, 63})
+  for (const int number : {2, 3, 5, 6, 7, 8, 9, 10, 15, 32, 63})
     EXPECT_EQ(misusing([&](int) { close(number); }), kDiedByFilter) << number;
   EXPECT_EQ(misusing([](int fd) { dup2(fd, 3); }), kDiedByFilter);
+  // Only /dev/null becomes another descriptor, and only one of the capture's.
+  EXPECT_EQ(misusing([](int fd) { dup3(fd, kCapture, O_CLOEXEC); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { dup3(3, kCapture, O_CLOEXEC); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { dup3(sensor::kNull, 3, O_CLOEXEC); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { dup3(sensor::kNull, sensor::kCaptureEnd, O_CLOEXEC); }),
+            kDiedByFilter);
   EXPECT_EQ(misusing([](int) { accept4(sensor::kFirstBound, nullptr, nullptr, 0); }),
             kDiedByFilter);
 }
@@ -349,21 +358,96 @@ TEST(SensorPolicy, ItsCaptureSocketIsNoneOfTheBoundOnes) {
               to.sll_protocol = htons(ETH_P_IP);
               to.sll_ifindex = 1;
               to.sll_halen = 6;
-              sendto(9, kWord.data(), kWord.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+              sendto(kCapture, kWord.data(), kWord.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
                      reinterpret_cast<sockaddr*>(&to), sizeof(to));
             }),
             kDiedByFilter);
-  EXPECT_EQ(misusing([](int) { recvfrom(9, nullptr, 0, 0, nullptr, nullptr); }), kDiedByFilter);
+  EXPECT_EQ(misusing([](int) { recvfrom(kCapture, nullptr, 0, 0, nullptr, nullptr); }),
+            kDiedByFilter);
   EXPECT_EQ(misusing([](int) {
               sockaddr_ll name{};
               socklen_t size = sizeof(name);
-              getsockname(9, reinterpret_cast<sockaddr*>(&name), &size);
+              getsockname(kCapture, reinterpret_cast<sockaddr*>(&name), &size);
             }),
             kDiedByFilter);
 }
 
+// The capture's numbers can be freed, for the instant until they are taken again. What a captured
+// sensor accepts there is of no use to it.
+TEST(SensorPolicy, GainsNothingByAFreeNumberOfItsCapture) {
+  SKIP_WITHOUT_ROOT();
+  const auto accepting_low = [](const std::function<void(int)>& use) {
+    return misusing([&](int) {
+      REQUIRE(close(kCapture) == 0);
+      // Nobody else comes, but were somebody accepted there:
+      use(kCapture);
+    });
+  };
+  EXPECT_EQ(accepting_low([](int) {}), kLived) << "only what follows is in the way";
+  EXPECT_EQ(accepting_low([](int fd) { send(fd, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL); }),
+            kDiedByFilter);
+  EXPECT_EQ(accepting_low([](int fd) { recvfrom(fd, nullptr, 0, 0, nullptr, nullptr); }),
+            kDiedByFilter);
+  EXPECT_EQ(accepting_low([](int fd) { accept4(fd, nullptr, nullptr, 0); }), kDiedByFilter);
+}
+
+TEST(SensorPolicy, ClosesItsCaptureAndTakesItsNumbersAgain) {
+  SKIP_WITHOUT_ROOT();
+  const auto ended = run([] {
+    enter_private_network();
+    UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    place(null.release(), sensor::kNull);
+    null.reset(sensor::kNull);
+    REQUIRE(sensor::take_low_numbers(null, sensor::kFirstCapture).has_value());
+    std::array<char, PCAP_ERRBUF_SIZE> why{};
+    pcap_t* capture = pcap_create("any", why.data());
+    REQUIRE(capture != nullptr && pcap_set_immediate_mode(capture, 1) == 0);
+    REQUIRE(pcap_activate(capture) == 0);
+    REQUIRE(pcap_get_selectable_fd(capture) >= sensor::kFirstCapture);
+    REQUIRE(pcap_get_selectable_fd(capture) < sensor::kCaptureEnd);
+    REQUIRE(sensor::take_low_numbers(null).has_value());
+    REQUIRE(install(sensor::kPolicy).has_value());
+    pcap_close(capture);
+    for (int number = sensor::kFirstCapture; number < sensor::kCaptureEnd; ++number)
+      REQUIRE(dup3(sensor::kNull, number, O_CLOEXEC) == number);
+    _exit(0);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(SensorPolicy, OnlyReceivesFromTheTraps) {
+  const auto with_feed = [](const std::function<void()>& body) {
+    return run([&body] {
+             place(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), sensor::kFeed);
+             REQUIRE(install(sensor::kPolicy).has_value());
+             body();
+           })
+        .how;
+  };
+  EXPECT_EQ(with_feed([] {
+              std::array<char, 64> room{};
+              iovec part{.iov_base = room.data(), .iov_len = room.size()};
+              msghdr message{};
+              message.msg_iov = &part;
+              message.msg_iovlen = 1;
+              REQUIRE(recvmsg(sensor::kFeed, &message, MSG_DONTWAIT) < 0);
+            }),
+            kLived);
+  EXPECT_EQ(with_feed([] { send(sensor::kFeed, kWord.data(), kWord.size(), MSG_DONTWAIT); }),
+            kDiedByFilter);
+  EXPECT_EQ(with_feed([] {
+              msghdr message{};
+              sendmsg(sensor::kFeed, &message, MSG_DONTWAIT);
+            }),
+            kDiedByFilter);
+  EXPECT_EQ(with_feed([] { static_cast<void>(!write(sensor::kFeed, "x", 1)); }), kDiedByFilter);
+  EXPECT_EQ(with_feed([] { setsockopt(sensor::kFeed, SOL_SOCKET, SO_RCVBUF, nullptr, 0); }),
+            kDiedByFilter);
+  EXPECT_EQ(with_feed([] { close(sensor::kFeed); }), kDiedByFilter);
+}
+
 TEST(SensorPolicy, ReceivesOnlyWhereItHasARow) {
-  for (const int fd : {0, 1, 2, 4, 5, 9}) {
+  for (const int fd : {0, 1, 2, 4, sensor::kEpoll, sensor::kNull, kCapture}) {
     EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(fd, &byte, 1, MSG_DONTWAIT));
     EXPECT_DIES_BY_FILTER(sensor::kPolicy, msghdr m{}; recvmsg(fd, &m, MSG_DONTWAIT));
   }
