@@ -98,6 +98,12 @@ class Reader {
     config().ban_scope = *word == 0 ? BanScope::inbound : BanScope::all;
   }
 
+  void read_hold(const ConfEntry& entry) {
+    const auto word = parse_word(entry.value, {"auto", "none"});
+    if (!word) return error(entry, word.error().what);
+    config().hold = *word == 0 ? Hold::automatic : Hold::none;
+  }
+
   void read_switch(const ConfEntry& entry, bool& into) {
     store(entry, parse_switch(entry.value), into);
   }
@@ -268,13 +274,13 @@ constexpr std::array kRows{
     Row{{"ADVANCED_EXCLUDE_UDP", root, classic},
         [](Reader& r, const Entry& e) { r.read_ports(e, r.config().advanced_exclude_udp); }},
     Row{{"PORT_BANNER", root, classic}, [](Reader& r, const Entry& e) { r.read_banner(e); }},
-    Row{{"INTERFACES", monitor, own}, [](Reader& r, const Entry& e) { r.read_interfaces(e); }},
-    Row{{"LOCAL_CHECK", monitor, own},
+    Row{{"INTERFACES", both, own}, [](Reader& r, const Entry& e) { r.read_interfaces(e); }},
+    Row{{"LOCAL_CHECK", both, own},
         [](Reader& r, const Entry& e) { r.read_switch(e, r.config().local_check); }},
-    Row{{"SERVICE_CHECK", monitor, own},
+    Row{{"SERVICE_CHECK", both, own},
         [](Reader& r, const Entry& e) { r.read_switch(e, r.config().service_check); }},
-    Row{{"SCAN_TRIGGER", monitor, classic}, [](Reader& r, const Entry& e) { r.read_trigger(e); }},
-    Row{{"SCAN_WINDOW", monitor, own},
+    Row{{"SCAN_TRIGGER", both, classic}, [](Reader& r, const Entry& e) { r.read_trigger(e); }},
+    Row{{"SCAN_WINDOW", both, own},
         [](Reader& r, const Entry& e) { r.read_duration(e, r.config().scan_window); }},
     Row{{"MAX_SOURCES", monitor, own},
         [](Reader& r, const Entry& e) {
@@ -296,6 +302,9 @@ constexpr std::array kRows{
     Row{{"PROTECT_SESSIONS", monitor, own},
         [](Reader& r, const Entry& e) { r.read_switch(e, r.config().protect_sessions); }},
     Row{{"FIREWALL", root, own}, [](Reader& r, const Entry& e) { r.read_firewall(e); }},
+    Row{{"HOLD", root, own}, [](Reader& r, const Entry& e) { r.read_hold(e); }},
+    Row{{"NFLOG_GROUP", root, own},
+        [](Reader& r, const Entry& e) { r.read_number(e, 1, 65535, r.config().nflog_group); }},
     Row{{"KILL_ROUTE", root, classic},
         [](Reader& r, const Entry& e) { r.read_command(e, r.config().kill_route); }},
     Row{{"KILL_ROUTE_REMOVE", root, guide},

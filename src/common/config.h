@@ -24,6 +24,10 @@ enum class BlockMode : std::uint8_t { observe = 0, ban = 1, command_only = 2 };
 // BAN_SCOPE: whether answers to our own connections still come through, or nothing does.
 enum class BanScope : std::uint8_t { inbound, all };
 
+// HOLD: whether the kernel itself holds the source of a probe until it is judged. Automatic: where
+// nftables bans.
+enum class Hold : std::uint8_t { automatic, none };
+
 // LOG_FORMAT: the lines of PortSentry 1.2, or those of 2.x.
 enum class LogFormat : std::uint8_t { classic, v2 };
 
@@ -80,27 +84,29 @@ struct Config {
   std::string log_file;                         // LOG_FILE; empty: none
   BanScope ban_scope = BanScope::inbound;       // BAN_SCOPE
   PortSet login_ports = default_login_ports();  // LOGIN_PORTS, at most kMaxLoginRanges ranges
+  Hold hold = Hold::none;                       // HOLD
+  std::uint32_t nflog_group = 7100;             // NFLOG_GROUP, 1..65535
   // Root's and the monitor's.
   std::vector<Prefix> protect_networks;  // PROTECT_NETWORKS, at most kMaxProtectNetworks
   bool resolve_host = false;             // RESOLVE_HOST
+  std::uint32_t scan_trigger = 1;        // SCAN_TRIGGER, 1..kMaxTrigger ("0" reads as 1)
+  std::chrono::seconds scan_window = std::chrono::hours(24);  // SCAN_WINDOW
+  std::vector<std::string> interfaces;  // INTERFACES; empty: all except loopback
+  bool local_check = true;    // LOCAL_CHECK: a probe of an address by itself does not count
+  bool service_check = true;  // SERVICE_CHECK: a port that a local service uses does not count
   // The monitor's keys.
   BlockMode block_tcp = BlockMode::observe;  // BLOCK_TCP
   BlockMode block_udp = BlockMode::observe;  // BLOCK_UDP
   bool kill_run_cmd_first = false;           // KILL_RUN_CMD_FIRST: before the other actions
-  std::uint32_t scan_trigger = 1;            // SCAN_TRIGGER, 1..kMaxTrigger ("0" reads as 1)
-  std::chrono::seconds scan_window = std::chrono::hours(24);  // SCAN_WINDOW
-  std::uint32_t max_sources = 65536;                          // MAX_SOURCES, per address family
+  std::uint32_t max_sources = 65536;         // MAX_SOURCES, per address family
   // How long a ban lasts: BLOCK_TIME the first of a proven scanner, up to BLOCK_TIME_MAX (never less
   // than BLOCK_TIME) one of a repeater, BLOCK_TIME_FORGEABLE one that rests on packets which anybody
   // could have sent.
   std::chrono::seconds block_time = std::chrono::minutes(30);
   std::chrono::seconds block_time_max = std::chrono::hours(7 * 24);
   std::chrono::seconds block_time_forgeable = std::chrono::minutes(10);
-  bool protect_sessions = true;         // PROTECT_SESSIONS: who has logged in is not banned
-  std::vector<std::string> interfaces;  // INTERFACES; empty: all except loopback
-  bool local_check = true;    // LOCAL_CHECK: a probe of an address by itself does not count
-  bool service_check = true;  // SERVICE_CHECK: a port that a local service uses does not count
-  LogFormat log_format = LogFormat::classic;       // LOG_FORMAT
+  bool protect_sessions = true;               // PROTECT_SESSIONS: who has logged in is not banned
+  LogFormat log_format = LogFormat::classic;  // LOG_FORMAT
   LogFacility log_facility = LogFacility::local0;  // LOG_FACILITY
   std::string log_tag = "portsentry";              // LOG_TAG, 1..32 of [A-Za-z0-9._-]
   LogOutput log_output;                            // LOG_OUTPUT

@@ -248,6 +248,7 @@ struct StatusReply {
   std::optional<OverrideShown> override_mode = std::nullopt;
   Backend backend = Backend::none;
   bool inbound_only = true;  // BAN_SCOPE="inbound"
+  bool holds = false;        // the kernel holds the source of a probe until it is judged
 
   std::uint64_t enforced = 0;      // confirmed and not over
   std::uint64_t pending = 0;       // asked for, not answered yet

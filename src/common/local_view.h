@@ -46,6 +46,8 @@ class LocalView {
   void each_next_hop(const std::function<void(const Address&)>& visit) const;
   void each_container_network(
       const std::function<void(const Prefix&, std::uint32_t interface)>& visit) const;
+  // The networks of is_on_link().
+  void each_on_link(const std::function<void(const Prefix&)>& visit) const { on_link_.each(visit); }
   // The kernel's index (never 0) to name; nothing when unknown.
   [[nodiscard]] std::optional<std::string> interface_name(std::uint32_t index) const;
   [[nodiscard]] std::size_t malformed() const { return malformed_; }

@@ -340,6 +340,7 @@ void put(const StatusReply& from, pb::StatusReply* to) {
   if (from.override_mode) put(*from.override_mode, to->mutable_override_mode());
   to->set_backend(number(from.backend));
   to->set_inbound_only(from.inbound_only);
+  to->set_holds(from.holds);
   to->set_enforced(from.enforced);
   to->set_pending(from.pending);
   to->set_failed(from.failed);
@@ -372,6 +373,7 @@ StatusReply read(Gate& gate, const pb::StatusReply& from) {
       .file_udp = gate.number(from.file_udp(), 0, 2),
       .backend = gate.one_of(from.backend(), Backend::none, Backend::command),
       .inbound_only = from.inbound_only(),
+      .holds = from.holds(),
       .enforced = from.enforced(),
       .pending = from.pending(),
       .failed = from.failed(),

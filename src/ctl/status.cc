@@ -56,6 +56,7 @@ Cell scope_of(const StatusReply& status) {
   if (status.backend != Backend::none) {
     text += status.inbound_only ? ", scope inbound (replies to our own connections pass)"
                                 : ", scope all (nothing passes)";
+    if (status.holds) text += "; sources are held until judged";
   }
   return {.text = text};
 }
@@ -192,6 +193,7 @@ std::string status_json(const StatusReply& status, const std::vector<NamedCount>
   json.add("override", override_mode);
   json.add("file", Json().add("block_tcp", status.file_tcp).add("block_udp", status.file_udp));
   json.add("firewall", word(status.backend)).add("scope", status.inbound_only ? "inbound" : "all");
+  json.add("holds", status.holds);
   json.add("enforced", status.enforced).add("pending", status.pending).add("failed", status.failed);
   json.add("unrecorded", status.unrecorded).add("unverifiable", status.unverifiable);
   json.add("permanent", status.permanent).add("allowed", status.allowed);

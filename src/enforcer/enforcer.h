@@ -16,6 +16,7 @@
 #include "common/event_loop.h"
 #include "common/local_view.h"
 #include "common/messages.h"
+#include "enforcer/exempt.h"
 #include "enforcer/firewall.h"
 #include "enforcer/launcher_link.h"
 #include "enforcer/nft_audit.h"
@@ -59,6 +60,12 @@ class Enforcer {
   // To be called when the channel or the link has something to say.
   void on_monitor();
   void on_launcher();
+  // The view that parts.view() gives is another one now.
+  void local_view_changed();
+  // The last thing: nobody is held any more, whom nobody would judge.
+  void farewell() {
+    if (has_traps()) stop_traps();
+  }
 
  private:
   // What the launcher runs for the monitor. Its ids there are ours, so that a monitor that uses one
@@ -96,8 +103,8 @@ class Enforcer {
   // Bans.
   void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,
              LauncherCommand command, const std::optional<BanCause>& cause, bool keep_sessions);
-  Result<void> hold(const Source& source, std::chrono::seconds duration, bool restoring,
-                    bool keep_sessions);
+  Result<void> ban_natively(const Source& source, std::chrono::seconds duration, bool restoring,
+                            bool keep_sessions);
   void run(std::uint64_t id, LauncherCommand command, const Source& source,
            const std::optional<BanCause>& cause);
   void undo_route(std::uint64_t id, const Source& source);
@@ -136,6 +143,13 @@ class Enforcer {
   void scout_started(int channel);
   void scout_ended();
   void networks_told(Bytes bytes);
+
+  // Holds.
+  [[nodiscard]] bool has_traps() const;
+  void write_exempt_soon();
+  void write_exempt(bool table_is_new);
+  void keep_traps();
+  void stop_traps();
 
   // What holds, counted.
   void begin_audit();
@@ -219,7 +233,17 @@ class Enforcer {
   std::vector<Prefix> networks_;  // PROTECT_NETWORKS
 
   BanScope scope_ = BanScope::inbound;
-  BanScope loaded_scope_ = BanScope::inbound;  // of the rules that the kernel has
+  std::uint64_t rules_ = 0;         // a hash of what the launcher would load
+  std::uint64_t loaded_rules_ = 0;  // of what the kernel has
+  bool traps_ = false;              // the rules have traps
+  bool loaded_traps_ = false;
+
+  std::vector<Prefix> exempt_coming_;               // parts of a list
+  std::optional<std::vector<Prefix>> exempt_told_;  // the monitor's last whole list
+  std::optional<ExemptLists> exempt_in_force_;
+  Clock::time_point exempt_written_{};
+  bool exempt_due_ = false;
+  std::optional<EventLoop::Timer> renewal_;
   PortSet login_ports_;
 
   std::vector<std::uint64_t> audits_;          // asked for, and not begun

@@ -28,6 +28,8 @@ void Enforcer::handle(const Unban& unban) {
   if (natively) {
     const auto done = parts_.firewall->unban(unban.source);
     if (!done) return tell(Outcome{unban.id, Verdict::kernel_refused, done.error().code});
+    // Its ban may be younger than the hold that came before it.
+    if (has_traps()) static_cast<void>(parts_.firewall->release(unban.source));
     if (!by_command) return tell(Outcome{unban.id, Verdict::ok, 0});
   }
   // Also where a reload has changed the backend since: who made it ends it.
@@ -57,7 +59,7 @@ void Enforcer::place(std::uint64_t id, const Source& source, std::chrono::second
   if (verdict != Verdict::ok) return tell(Outcome{id, verdict, 0});
   if (backend_ == Backend::command) return run_route(id, command, source, cause);
   const auto done =
-      hold(source, duration, command == LauncherCommand::restore_route, keep_sessions);
+      ban_natively(source, duration, command == LauncherCommand::restore_route, keep_sessions);
   if (done) {
     tell(Outcome{id, Verdict::ok, 0});
   } else if (done.error().code == kNotReadBack) {
@@ -65,12 +67,14 @@ void Enforcer::place(std::uint64_t id, const Source& source, std::chrono::second
   } else {
     tell(Outcome{id, Verdict::kernel_refused, done.error().code});
   }
+  // The ban has taken the place of what may have held its source, and is to end alone.
+  if (done && cause && has_traps()) static_cast<void>(parts_.firewall->release(source));
   // It moved here with a reload: the command's rule goes, now that the kernel holds it.
   if (done && routed_.contains(source) && has_room_for_a_run()) undo_route(0, source);
 }
 
-Result<void> Enforcer::hold(const Source& source, std::chrono::seconds duration, bool restoring,
-                            bool keep_sessions) {
+Result<void> Enforcer::ban_natively(const Source& source, std::chrono::seconds duration,
+                                    bool restoring, bool keep_sessions) {
   std::vector<Session> sessions;
   // With BAN_SCOPE="all" no rule would look at them.
   if (keep_sessions && scope_ == BanScope::inbound) {

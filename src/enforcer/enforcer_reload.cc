@@ -144,6 +144,8 @@ void Enforcer::scope_told(const LauncherEvent& event) {
   if (event.which > static_cast<std::uint32_t>(BanScope::all))
     fatal("the launcher named an unknown scope: stopping");
   scope_ = static_cast<BanScope>(event.which);
+  rules_ = event.id;
+  traps_ = event.code != 0;
   login_ports_ = {};
 }
 

@@ -41,7 +41,9 @@ void Enforcer::load_table() {
   // count.
   parts_.loop.unwatch(parts_.table_events);
   last_load_ = Clock::now();
-  loaded_scope_ = scope_;  // the launcher knew it before we did
+  loaded_rules_ = rules_;  // the launcher knew them before we did
+  // With traps, or without them, another table: the monitor is to know.
+  if (std::exchange(loaded_traps_, traps_) != traps_) rules_only_ = false;
   ask(LauncherOp::load_ruleset);
 }
 
@@ -54,12 +56,15 @@ void Enforcer::table_loaded(bool ok, std::int32_t code) {
     // Loading ruleset.nft is exactly one transaction; a second one was somebody else's.
     const bool touched_meanwhile = look_at_table(1);
     const bool rules_only = std::exchange(rules_only_, false) && table_made_ && !touched_meanwhile;
-    table_made_ = true;
+    // Who was held by traps of an earlier run is not judged by this one.
+    const bool first = !std::exchange(table_made_, true);
+    if (first && loaded_traps_) stop_traps();
     // Disarmed and armed anew while nft ran: one restoring at a time (load_table_after()).
     if (!rules_only && phase_ == Phase::restoring) return load_table_after(kTableInterval);
     if (!rules_only) announce_table();
+    write_exempt(!rules_only);
     if (touched_meanwhile) load_table_after(kTableInterval);
-    if (loaded_scope_ != scope_) load_rules_soon();
+    if (loaded_rules_ != rules_) load_rules_soon();
     return;
   }
   rules_only_ = false;
@@ -88,7 +93,7 @@ void Enforcer::announce_table() {
   restore_deadline_ = parts_.loop.after(kRestoreWindow, [] {
     fatal("the monitor did not finish restoring within a minute: stopping");
   });
-  tell(TableCreated{.backend = backend_, .again = again});
+  tell(TableCreated{.backend = backend_, .again = again, .traps = has_traps()});
   if (std::exchange(adopt_, false) && backend_ == Backend::nftables) adopt_what_holds();
   tell(AdoptedDone{});
 }
@@ -114,9 +119,10 @@ void Enforcer::announce_when_restored() {
 void Enforcer::follow_configuration() {
   const Backend backend = armed_ ? configured_ : Backend::none;
   if (backend == backend_) {
-    if (backend_ == Backend::nftables && loaded_scope_ != scope_) load_rules_soon();
+    if (backend_ == Backend::nftables && loaded_rules_ != rules_) load_rules_soon();
     return;
   }
+  if (has_traps()) stop_traps();
   backend_ = backend;
   adopt_ = true;
   rules_only_ = false;
@@ -133,7 +139,7 @@ void Enforcer::follow_configuration() {
   load_table_soon();
 }
 
-// The same rules with another scope: the sets stay as they are, so nothing is announced.
+// Other rules for the same sets: these stay as they are, so nothing is announced.
 void Enforcer::load_rules_soon() {
   if (loading_) return;  // table_loaded() comes back to it
   // One that is due already, for whatever else, does this too.

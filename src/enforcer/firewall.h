@@ -28,6 +28,9 @@ struct Session {
 };
 inline constexpr std::size_t kMaxSessions = 64;  // of one source
 
+// Networks of one exempt(): what fits one transaction.
+inline constexpr std::size_t kMaxExemptWritten = 4096;
+
 // Error::code of a ban that the kernel acknowledged, and shows otherwise or not at all. No errno.
 inline constexpr int kNotReadBack = -1;
 
@@ -56,6 +59,17 @@ class Firewall {
 
   // True when our table is there. No clear answer is no table.
   virtual bool table_exists() = 0;
+
+  // The traps (trap_rules.h). Who is never held, and the networks of our own links: both lists
+  // replace what was there. Together at most kMaxExemptWritten networks.
+  virtual Result<void> exempt(std::span<const Prefix> networks,
+                              std::span<const Prefix> on_link) = 0;
+  // They work for so long from now on.
+  virtual Result<void> keep_traps(std::chrono::seconds duration) = 0;
+  // They do nothing from now on, and nobody is held.
+  virtual Result<void> stop_traps() = 0;
+  // Ends the hold of `source`; success when there was none.
+  virtual Result<void> release(const Source& source) = 0;
 
   // An element into a set that no rule reads, read back, and out again.
   virtual Result<void> selftest() = 0;

@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "enforcer/root_files.h"
 #include "enforcer/ruleset.h"
+#include "enforcer/trap_rules.h"
 
 namespace portsentry::enforcer {
 namespace {
@@ -237,6 +238,8 @@ void Launcher::child_ended(RoleId id, int status) {
     case RoleId::enforcer:
       break;
   }
+  if (id == RoleId::enforcer && !(WIFEXITED(status) && WEXITSTATUS(status) == kExitOk))
+    enforcer_lost_ = true;
   if (stopping_) return;
   if (id == RoleId::enforcer && WIFEXITED(status) && WEXITSTATUS(status) == kExitOk &&
       children_.contains(RoleId::monitor)) {
@@ -310,12 +313,15 @@ void Launcher::obey(const LauncherRequest& request) {
 Result<pid_t> Launcher::start_sensor(const Generation& g, LauncherEventKind started) {
   auto channel_b = Channel::make_pair();
   if (!channel_b) return channel_b.error();
+  std::vector<Inherited> descriptors{{channel_b->second.get(), 3}, {g.orders_memory.get(), 4}};
+  // Also while nobody is to be banned: somebody may arm the daemon.
+  if (prepared_.feed.socket) descriptors.push_back({prepared_.feed.socket.get(), 5});
   auto sensor =
       spawn({.role = role(RoleId::sensor),
              .account = prepared_.sensor_account,
              .binary = prepared_.sensor_binary.get(),
              .arguments = {},
-             .descriptors = {{channel_b->second.get(), 3}, {g.orders_memory.get(), 4}},
+             .descriptors = std::move(descriptors),
              .descriptor_limit = std::max(kFewDescriptors, sensor_descriptors(g.orders))});
   if (sensor) tell({.kind = started}, channel_b->first.get());
   return sensor;
@@ -352,6 +358,17 @@ void Launcher::spawn_resolver() {
   tell({.kind = LauncherEventKind::resolver_started}, channel_r->first.get());
 }
 
+// A group that a reload has changed is bound at the next start: the sensors hold the one that is.
+bool Launcher::has_traps(const Generation& g) const {
+  return prepared_.feed.socket && g.backend == Backend::nftables &&
+         why_no_traps(g.config) == NoTraps::none;
+}
+
+std::string Launcher::rules_of(const Generation& g) const {
+  return firewall_rules(g.config,
+                        has_traps(g) ? std::optional(prepared_.feed.group) : std::nullopt);
+}
+
 void Launcher::load_ruleset() {
   const auto refuse = [this](const Error& error) {
     complain(error.what);
@@ -363,8 +380,7 @@ void Launcher::load_ruleset() {
   // Who observes need not have it, until somebody arms the daemon.
   auto found = g.nft ? Result<UniqueFd>(UniqueFd()) : open_binary(role(RoleId::nft));
   if (!found) return refuse(found.error());
-  std::string rules(kRuleset);
-  if (g.config.ban_scope == BanScope::all) rules += kRulesetAll;
+  const std::string rules = rules_of(g);
   const auto text = sealed_copy("ruleset", std::as_bytes(std::span(rules)));
   if (!text) return refuse(text.error());
   if (lseek(text->get(), 0, SEEK_SET) != 0) return refuse(Error::from_errno("lseek", errno));
@@ -376,6 +392,7 @@ void Launcher::load_ruleset() {
                           .input = text->get()});
   if (!nft) return refuse(nft.error());
   children_[RoleId::nft] = *nft;
+  traps_loaded_ = traps_loaded_ || has_traps(g);
   nft_deadline_ = std::chrono::steady_clock::now() + kNftPatience;
 }
 
@@ -457,6 +474,30 @@ void Launcher::finish() {
     poll(&polled, 1, 50);
     on_signal();
     static_cast<void>(commands_.take());
+  }
+  if (enforcer_lost_) stop_traps();
+}
+
+// In place of the enforcer half, which could not. They would end by themselves in three minutes.
+void Launcher::stop_traps() {
+  const Generation& g = reload_.current();
+  if (!traps_loaded_ || !g.nft) return;
+  const auto text = sealed_copy("rules", std::as_bytes(std::span(kStopTraps)));
+  if (!text || lseek(text->get(), 0, SEEK_SET) != 0) return;
+  const auto nft = spawn({.role = role(RoleId::nft),
+                          .account = {},
+                          .binary = g.nft.get(),
+                          .arguments = {"-f", "-"},
+                          .descriptors = {},
+                          .input = text->get()});
+  if (!nft) return;
+  children_[RoleId::nft] = *nft;
+  const Time begin = std::chrono::steady_clock::now();
+  while (children_.contains(RoleId::nft)) {
+    if (std::chrono::steady_clock::now() >= begin + kPatience) kill_child(RoleId::nft, SIGKILL);
+    pollfd polled{signals_.get(), POLLIN, 0};
+    poll(&polled, 1, 50);
+    on_signal();
   }
 }
 

@@ -19,8 +19,14 @@
 #include "enforcer/launcher_link.h"
 #include "enforcer/reload.h"
 #include "enforcer/roles.h"
+#include "enforcer/trap_feed.h"
 
 namespace portsentry::enforcer {
+
+struct TrapFeed {
+  UniqueFd socket;  // see trap_feed.h; handed to sensors, never read here
+  std::uint16_t group = 0;
+};
 
 // Everything that was opened and checked before the first process is made, and that no reload
 // changes.
@@ -36,6 +42,7 @@ struct Prepared {
   UniqueFd scout_binary;
   UniqueFd editor_binary;  // of hosts.deny
   UniqueFd control;        // listening
+  TrapFeed feed;           // without a socket where there are no traps
   std::string control_path;
   ControlGroups control_groups;
 };
@@ -79,12 +86,15 @@ class Launcher {
   void abandon(std::uint32_t generation);
   void end_successor();
   void tell_scope(const Generation& g);
+  [[nodiscard]] bool has_traps(const Generation& g) const;
+  [[nodiscard]] std::string rules_of(const Generation& g) const;
 
   void tell(const LauncherEvent& event, int passed = -1);
   void broken(const std::string& what);
   void fail(int code);
   void kill_child(RoleId id, int signal);
   void finish();
+  void stop_traps();
 
   Prepared prepared_;
   Reload reload_;
@@ -97,6 +107,8 @@ class Launcher {
   std::vector<pid_t> retired_;      // killed, and nobody is to be told
   Time nft_deadline_;
   bool stopping_ = false;
+  bool enforcer_lost_ = false;  // it did not end by itself
+  bool traps_loaded_ = false;
   std::optional<int> exit_code_;
 };
 

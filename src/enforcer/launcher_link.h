@@ -82,7 +82,8 @@ enum class LauncherEventKind : std::uint32_t {
   scout_ended = 15,
   // What a generation says about bans: one scope, then its ports. Of the first at birth, of another
   // before its reload_committed.
-  scope = 16,        // which: a BanScope (config.h); there are no login ports any more
+  scope = 16,  // which: a BanScope (config.h); code: 1 when the rules have traps; id: a hash of
+               // the rules' text; there are no login ports any more
   login_ports = 17,  // which: the first of a range, and its last << 16
   networks = 18,     // a LauncherNetworks: PROTECT_NETWORKS, at the same times
 };

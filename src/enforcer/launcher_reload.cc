@@ -1,10 +1,12 @@
 // The launcher's part in a reload: what it reads, offers, starts and ends. The states are reload.h's.
 #include <csignal>
+#include <functional>
 #include <string>
 #include <utility>
 
 #include "common/log.h"
 #include "enforcer/launcher.h"
+#include "enforcer/trap_rules.h"
 
 namespace portsentry::enforcer {
 
@@ -78,6 +80,11 @@ void Launcher::commit(std::uint32_t generation) {
   if (!g.resolver) kill_child(RoleId::resolver, SIGKILL);
   tell_scope(g);
   tell_networks(g);
+  const bool other_group = prepared_.feed.socket && prepared_.feed.group != g.config.nflog_group;
+  const bool without = !prepared_.feed.socket && g.backend == Backend::nftables &&
+                       why_no_traps(g.config) == NoTraps::none;
+  if (other_group || without)
+    complain("warning: HOLD or NFLOG_GROUP has changed, which counts from the next start on");
   tell({.kind = LauncherEventKind::reload_committed,
         .code = g.resolver ? 1 : 0,
         .which = static_cast<std::uint32_t>(g.backend),
@@ -87,7 +94,10 @@ void Launcher::commit(std::uint32_t generation) {
 }
 
 void Launcher::tell_scope(const Generation& g) {
-  tell({.kind = LauncherEventKind::scope, .which = static_cast<std::uint32_t>(g.config.ban_scope)});
+  tell({.kind = LauncherEventKind::scope,
+        .code = has_traps(g) ? 1 : 0,
+        .which = static_cast<std::uint32_t>(g.config.ban_scope),
+        .id = std::hash<std::string>()(rules_of(g))});
   for (const auto& [first, last] : g.config.login_ports.ranges()) {
     tell({.kind = LauncherEventKind::login_ports,
           .which = first.number() | static_cast<std::uint32_t>(last.number()) << 16});

@@ -1,5 +1,7 @@
 #include "enforcer/nft.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -72,6 +74,10 @@ Error refuse_duration(const Source& source) {
 Result<Nft> Nft::open() {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER, 0);
   if (!socket) return socket.error();
+  // A transaction is one datagram: exempt()'s needs the room.
+  constexpr int kSendBuffer = 2 << 20;
+  if (setsockopt(socket->fd(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof kSendBuffer) != 0)
+    return Error::from_errno("setsockopt(SO_SNDBUFFORCE)", errno);
   return Nft(std::move(socket).value());
 }
 
@@ -81,14 +87,17 @@ Result<Nft> Nft::open() {
 // answers, in order: an error for every message that failed, and a 0 for each that asked for one,
 // even where another message made it discard everything. So the 0 for our last step is a yes
 // exactly when no error with one of our numbers came before it.
-Result<void> Nft::commit(std::span<const Step> steps) {
+Result<void> Nft::commit(std::span<const Step> steps, NftRequest& request) {
   const std::uint32_t first = ++sequence_;
-  NftRequest& request = request_;
   request.clear();
   bool fits = request.begin_batch(first);
   for (const Step& step : steps) {
     const int ack = &step == &steps.back() ? NLM_F_ACK : 0;
-    fits = fits && request.elements(step.type, step.flags | ack, ++sequence_, step.elements);
+    if (!step.emptied.empty()) {
+      fits = fits && request.empty_set(step.emptied, ack, ++sequence_);
+    } else {
+      fits = fits && request.elements(step.type, step.flags | ack, ++sequence_, step.elements);
+    }
   }
   const std::uint32_t last_step = sequence_;
   if (!fits || !request.end_batch(++sequence_)) return no_memory();

@@ -39,6 +39,11 @@ class Nft final : public Firewall {
   Result<std::vector<Held>> list() override;
   bool table_exists() override;
   Result<void> selftest() override;
+  // In nft_traps.cc.
+  Result<void> exempt(std::span<const Prefix> networks, std::span<const Prefix> on_link) override;
+  Result<void> keep_traps(std::chrono::seconds duration) override;
+  Result<void> stop_traps() override;
+  Result<void> release(const Source& source) override;
 
  private:
   // One message inside a transaction.
@@ -46,10 +51,12 @@ class Nft final : public Firewall {
     nf_tables_msg_types type;  // of elements: new or delete
     int flags;
     std::vector<Element> elements;
+    std::string_view emptied{};  // this set is emptied, and nothing else is done
   };
 
   explicit Nft(NetlinkSocket socket) : socket_(std::move(socket)) {}
-  Result<void> commit(std::span<const Step> steps);
+  Result<void> commit(std::span<const Step> steps) { return commit(steps, request_); }
+  Result<void> commit(std::span<const Step> steps, NftRequest& request);
   // Null: the set holds no such element. Another error is one.
   Result<std::optional<ShownElement>> shown(const Element& element);
   Result<void> place(const Element& element, std::span<const Session> keep);

@@ -105,6 +105,11 @@ ElementKey::ElementKey(const Session& session) {
   port(session.our_port);
 }
 
+ElementKey::ElementKey(std::uint8_t family) {
+  bytes_.front() = std::byte{family};
+  size_ = 1;
+}
+
 // Each part of a concatenation fills whole registers of four bytes.
 void ElementKey::append(Bytes part) {
   std::copy(part.begin(), part.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
@@ -146,8 +151,19 @@ bool NftRequest::elements(nf_tables_msg_types type, int flags, std::uint32_t seq
       nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT,
                              static_cast<std::uint64_t>(wanted.timeout->count()));
     }
+    if (wanted.ends_range)
+      nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
   }
   nlmsghdr* message = nftnl_nlmsg_build_hdr(tail(), static_cast<std::uint16_t>(type), NFPROTO_INET,
+                                            static_cast<std::uint16_t>(flags), sequence);
+  nftnl_set_elems_nlmsg_build_payload(message, set.get());
+  return take(message);
+}
+
+bool NftRequest::empty_set(std::string_view set_name, int flags, std::uint32_t sequence) {
+  const SetPtr set = our_set(set_name);
+  if (!set || !has_room(kLargestRest)) return false;
+  nlmsghdr* message = nftnl_nlmsg_build_hdr(tail(), NFT_MSG_DELSETELEM, NFPROTO_INET,
                                             static_cast<std::uint16_t>(flags), sequence);
   nftnl_set_elems_nlmsg_build_payload(message, set.get());
   return take(message);

@@ -39,6 +39,8 @@ class ElementKey {
  public:
   explicit ElementKey(const Address& address);
   explicit ElementKey(const Session& session);
+  // One of the kernel's protocol families (NFPROTO_IPV4 ...), which is one byte.
+  explicit ElementKey(std::uint8_t family);
   [[nodiscard]] Bytes bytes() const { return Bytes(bytes_).first(size_); }
 
  private:
@@ -52,6 +54,7 @@ struct Element {
   std::string_view set;
   ElementKey key;
   std::optional<std::chrono::milliseconds> timeout{};  // at least 1; nothing: without expiry
+  bool ends_range = false;  // of an interval set: the first address that is in no more
 };
 
 // How the kernel shows an element.
@@ -59,9 +62,10 @@ struct ShownElement {
   std::optional<std::chrono::milliseconds> remaining;  // nothing: without expiry
 };
 
-// A request under construction. 32 KiB: to be kept, and begun again with clear().
+// A request under construction, to be kept, and begun again with clear().
 class NftRequest {
  public:
+  explicit NftRequest(std::size_t capacity = 32768) : buffer_(capacity) {}
   void clear() { size_ = 0; }
   // False without memory, or when it does not fit; then it must not be sent.
   [[nodiscard]] bool begin_batch(std::uint32_t sequence);
@@ -70,18 +74,19 @@ class NftRequest {
   // and a few more.
   [[nodiscard]] bool elements(nf_tables_msg_types type, int flags, std::uint32_t sequence,
                               std::span<const Element> elements);
+  // Removes every element of `set`.
+  [[nodiscard]] bool empty_set(std::string_view set, int flags, std::uint32_t sequence);
   // For the listing of a whole set.
   [[nodiscard]] bool list(std::string_view set, std::uint32_t sequence);
   [[nodiscard]] bool get_table(std::uint32_t sequence);
   [[nodiscard]] Bytes bytes() const { return std::as_bytes(std::span(buffer_)).first(size_); }
 
  private:
-  static constexpr std::size_t kSize = 32768;
-  [[nodiscard]] bool has_room(std::size_t bytes) const { return size_ + bytes <= kSize; }
+  [[nodiscard]] bool has_room(std::size_t bytes) const { return size_ + bytes <= buffer_.size(); }
   char* tail() { return buffer_.data() + size_; }
   bool take(const void* message);
 
-  alignas(8) std::array<char, kSize> buffer_{};
+  std::vector<char> buffer_;
   std::size_t size_ = 0;
 };
 

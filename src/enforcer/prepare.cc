@@ -15,6 +15,7 @@
 #include "common/lockdown.h"
 #include "common/log.h"
 #include "enforcer/root_files.h"
+#include "enforcer/trap_rules.h"
 
 namespace portsentry::enforcer {
 namespace {
@@ -153,6 +154,22 @@ std::vector<ConfigOverride> modes_of(pid_t pid) {
   return options ? options->overrides : std::vector<ConfigOverride>();
 }
 
+// Where the kernel can find probes and hold their sources: the way by which it tells of them.
+TrapFeed open_feed(const Config& config) {
+  if (backend_of(config) != Backend::nftables || why_no_traps(config) != NoTraps::none) return {};
+  const auto group = static_cast<std::uint16_t>(config.nflog_group);
+  auto feed = open_trap_feed(group);
+  if (feed) return {.socket = std::move(*feed), .group = group};
+  // We may, so what is not permitted is to take another's.
+  if (feed.error().code == EPERM || feed.error().code == EBUSY) {
+    fatal("NFLOG_GROUP: group " + std::to_string(group) +
+              " is another program's (ulogd2, or a second portsentryd); choose another number",
+          kExitConfig);
+  }
+  complain("warning: nobody can be held before a ban (HOLD): " + feed.error().what);
+  return {};
+}
+
 // Two processes side by side, one for TCP and one for UDP, was 1.2's way: one of ours does both.
 InstanceLock take_lock(const Options& options) {
   pid_t holder = 0;
@@ -207,6 +224,7 @@ Ready prepare(const Options& options) {
   p.editor_binary = require(open_binary(role(RoleId::hosts_deny)), kExitRuntime);
 
   ready.first = first_generation(p.source);
+  p.feed = open_feed(ready.first.config);
   require(make_directory(kMonitorDirectory, 0700, p.monitor_account.uid, p.monitor_account.gid),
           kExitRuntime);
   p.control_groups = control_groups();

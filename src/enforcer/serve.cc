@@ -101,10 +101,15 @@ int serve_enforcer(Backend backend, bool resolver) {
                      .sessions = sessions});
   loop.watch(monitor.fd(), [&](short) { enforcer.on_monitor(); });
   loop.watch(launcher.fd(), [&](short) { enforcer.on_launcher(); });
-  loop.watch(routes.fd(), [&](short) { follow(); });
+  loop.watch(routes.fd(), [&](short) {
+    follow();
+    enforcer.local_view_changed();
+  });
   // Whom root's configuration spares is told before anybody can ask for a ban.
   enforcer.on_launcher();
-  return loop.run();
+  const int status = loop.run();
+  enforcer.farewell();
+  return status;
 }
 
 }  // namespace portsentry::enforcer

@@ -90,6 +90,7 @@ bool Monitor::on_enforcer(const EnforcerToMonitor& message, Now now) {
 bool Monitor::on(const Outcome& outcome, Now now) {
   if (outcome.id >= Wrappers::kIds) return on_wrappers_outcome(outcome, now);
   if (runs_.contains(outcome.id)) return on_run_outcome(outcome, now);
+  if (releases_.contains(outcome.id)) return on_release_outcome(outcome);
   if (outcome.id == firewall_test_) return on_test_outcome(outcome, now);
   return on_ban_outcome(outcome, now);
 }

@@ -357,6 +357,7 @@ class Monitor {
   using Counts = std::array<std::uint64_t, kSensorCounters>;
   struct Sensor {
     SensorPhase phase = SensorPhase::none;
+    bool traps = false;  // it hears of probes by the kernel's traps
     Counts counts{};
     PortSets unbound;      // what it could not listen on
     std::size_t told = 0;  // of these, one by one
@@ -364,6 +365,9 @@ class Monitor {
     std::size_t untold_udp = 0;
   };
   [[nodiscard]] Sensor& sensor(SensorRole role) {
+    return role == SensorRole::current ? sensor_ : successor_;
+  }
+  [[nodiscard]] const Sensor& sensor(SensorRole role) const {
     return role == SensorRole::current ? sensor_ : successor_;
   }
   bool hear(const SensorReady& ready, SensorRole role, Now now);
@@ -374,6 +378,14 @@ class Monitor {
   bool hear(const HandedOver& done, SensorRole role, Now now);
   bool hear(const SensorTested& tested, SensorRole role, Now now);
   bool hear(const Acquitted& acquitted, SensorRole role, Now now);
+
+  // Holds.
+  void follow_traps(bool traps, Now now);
+  void follow_with_sensor(Now now);
+  void tell_exempt(Now now);
+  void judge_hold(const Detection& detection, Now now);
+  void release(const Source& source, Now now);
+  bool on_release_outcome(const Outcome& outcome);
   void sensor_gone();
   bool check_bound(const Sensor& sensor, const Config& config);
   void announce_when_ready(Now now);
@@ -529,6 +541,9 @@ class Monitor {
   Phase phase_ = Phase::fresh;
   Backend backend_ = Backend::none;
   bool table_lost_ = false;
+  bool traps_ = false;                              // the table has them
+  std::optional<std::vector<Prefix>> exempt_told_;  // whom they never hold, as root knows it
+  std::set<std::uint64_t> releases_;                // not answered yet
   std::size_t adopted_ = 0;
   struct Restoring {
     enum class Why : std::uint8_t { lost, moved, start } why;  // moved: to another backend
@@ -624,6 +639,9 @@ class Monitor {
     std::uint64_t given_up = 0;
     std::uint64_t undo_failed = 0;
     std::uint64_t tables_lost = 0;
+    std::uint64_t holds_banned = 0;
+    std::uint64_t holds_released = 0;
+    std::uint64_t holds_left = 0;  // they end by themselves
     std::uint64_t sensor_restarts = 0;
     std::uint64_t commands_ok = 0;
     std::uint64_t commands_failed = 0;

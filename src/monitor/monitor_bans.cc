@@ -286,6 +286,7 @@ bool Monitor::lift_where_protected(const Source& source, Now now) {
 
 void Monitor::lift_protected(Now now) {
   lift_protected_at_.reset();
+  tell_exempt(now);
   std::vector<Source> held;
   bans_.each_after(std::nullopt, [&](const Source& source, const Bans::Ban&) {
     held.push_back(source);

@@ -151,6 +151,7 @@ void Monitor::allow_event(EventKind kind, const Prefix& prefix, std::string_view
   say(lines_.notice(
       (kind == EventKind::allowed ? "allowed, and never banned: " : "not allowed any more: ") +
       text));
+  tell_exempt(now);
 }
 
 // Nothing: it is. Else why not.

@@ -206,6 +206,7 @@ void Monitor::commit(Now now) {
     told_unbound_ = sensor_.unbound;
   }
   lift_protected(now);
+  follow_with_sensor(now);
   bans_.commands_changed(now);
   effects_.blocked_rewrite(blocked_view(bans_));
   reload_ended(ReloadDone{generation_});

@@ -63,6 +63,7 @@ void Monitor::scout_told(Now now) {
   if (scouted_.files() == 0 && !std::exchange(told_nothing_to_read_, true))
     say(lines_.nothing_to_scout());
   if (scouted_.files() > 0) told_nothing_to_read_ = false;
+  tell_exempt(now);
   announce_when_ready(now);
 }
 
@@ -72,7 +73,9 @@ void Monitor::await_scout(Now now) {
 }
 
 void Monitor::scout_tick(Now now) {
+  const auto due = scouted_.next_due();
   scouted_.expire(now);
+  if (due && *due <= now.steady) tell_exempt(now);
   if (!scout_overdue_.at || *scout_overdue_.at > now.steady) return;
   // Root starts it once everything that held is put back.
   if (bans_.being_restored() > 0 && backend_ != Backend::none) {

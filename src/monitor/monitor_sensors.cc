@@ -25,7 +25,9 @@ bool any_left(PortSet ports, const PortSet& taken) {
 SensorConfig Monitor::sensor_config(SensorRole role) const {
   const Config& config =
       role == SensorRole::successor && reload_ ? reload_->next.config : setup_.config;
-  return sensor_config_of(config);
+  SensorConfig told = sensor_config_of(config);
+  told.traps = sensor(role).traps;
+  return told;
 }
 
 SensorConfig sensor_config_of(const Config& config) {
@@ -43,11 +45,13 @@ bool Monitor::on(const SensorChannel& channel, Now now) {
     successor_ = {};
     if (!reload_ || !reload_->deadline || reload_->handing_over) return true;
     successor_.phase = SensorPhase::configured;
+    successor_.traps = traps_;
     await_successor(now);
     return true;
   }
   sensor_gone();
   sensor_.phase = SensorPhase::configured;
+  sensor_.traps = traps_;
   return true;
 }
 
@@ -179,6 +183,7 @@ bool Monitor::hear(const SensorReady&, SensorRole role, Now now) {
     announce_when_ready(now);
   }
   tell_scores(now);
+  follow_with_sensor(now);
   return true;
 }
 
@@ -199,6 +204,7 @@ bool Monitor::hear(const Detection& detection, SensorRole role, Now now) {
   const SensorPhase phase = sensor(role).phase;
   if (phase != SensorPhase::ready && phase != SensorPhase::handing_over) return false;
   detected(detection, now);
+  if (detection.held) judge_hold(detection, now);
   return true;
 }
 

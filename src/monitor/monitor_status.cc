@@ -27,6 +27,7 @@ StatusReply Monitor::status() const {
                     .file_udp = static_cast<std::uint32_t>(setup_.config.block_udp),
                     .backend = backend_,
                     .inbound_only = setup_.config.ban_scope == BanScope::inbound,
+                    .holds = traps_,
                     // While the table is lost nothing is in force, whatever was confirmed before.
                     .enforced = table_lost_ ? 0 : held,
                     .pending = table_lost_ ? moving + held : moving,
@@ -157,6 +158,10 @@ std::vector<NamedCount> Monitor::counters() const {
   add("bans_undo_failed", tally_.undo_failed);
   add("bans_without_undo", bans_.count(Bans::State::stuck));
   add("firewall_restores", tally_.tables_lost);
+  add("traps", traps_ ? 1 : 0);
+  add("holds_banned", tally_.holds_banned);
+  add("holds_released", tally_.holds_released);
+  add("holds_left_to_end", tally_.holds_left);
   add("commands_run", tally_.commands_ok);
   add("commands_failed", tally_.commands_failed);
   add("commands_same_scan", tally_.commands_same_scan);

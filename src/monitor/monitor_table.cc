@@ -12,11 +12,13 @@ bool Monitor::on(const TableCreated& table, Now now) {
   const Backend before = std::exchange(backend_, table.backend);
   if (!table.again) {
     phase_ = Phase::adopting;
+    follow_traps(table.traps, now);
     tell_armed(now);
     recall(now);
     return true;
   }
   table_lost_ = false;
+  follow_traps(table.traps, now);
   listing_.reset();
   const bool moved = before != table.backend;
   if (!moved) tally_.tables_lost += 1;
@@ -66,7 +68,8 @@ bool Monitor::on(const AdoptedDone&, Now now) {
   return true;
 }
 
-bool Monitor::on(const TableLost& lost, Now) {
+bool Monitor::on(const TableLost& lost, Now now) {
+  follow_traps(false, now);
   // The enforcer tries again by itself, and may say so each time: one line until it is back.
   if (!std::exchange(table_lost_, true)) say(lines_.table_lost(lost.error));
   return true;

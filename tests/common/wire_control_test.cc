@@ -88,6 +88,7 @@ std::vector<ControlReply> every_reply() {
                      .override_mode = OverrideShown{true, 3, 4},
                      .backend = Backend::command,
                      .inbound_only = false,
+                     .holds = true,
                      .enforced = 1,
                      .pending = 2,
                      .failed = 3,

@@ -87,7 +87,7 @@ TEST(Status, JsonHasStableKeysAndEveryCounter) {
       status_json(busy_status(), kCounters),
       R"({"version":1,"verb":"status","active":true,"armed":true,"observing":false,)"
       R"("override":{"armed":true,"since":1794999940,"confirm_by":1795000240},)"
-      R"("file":{"block_tcp":0,"block_udp":0},"firewall":"nftables","scope":"inbound",)"
+      R"("file":{"block_tcp":0,"block_udp":0},"firewall":"nftables","scope":"inbound","holds":false,)"
       R"("enforced":12,"pending":1,"failed":2,"unrecorded":3,"unverifiable":4,)"
       R"("permanent":5,"allowed":6,"drift":"none","compared":1794999988,)"
       R"("capacity_percent":1,"budgets":[{"name":"proven","left":300,"burst":300,)"

@@ -10,7 +10,8 @@ namespace {
 class EnforcerBansTest : public EnforcerTest {
  protected:
   void scope(BanScope scope, std::uint32_t first = 22, std::uint32_t last = 22) {
-    launched({.kind = LauncherEventKind::scope, .which = static_cast<std::uint32_t>(scope)});
+    const auto which = static_cast<std::uint32_t>(scope);
+    launched({.kind = LauncherEventKind::scope, .which = which, .id = which});
     launched({.kind = LauncherEventKind::login_ports, .which = first | last << 16});
   }
   void start_observing(Backend configured) {

@@ -54,6 +54,34 @@ class FakeFirewall final : public Firewall {
     return {};
   }
 
+  Result<void> exempt(std::span<const Prefix> networks, std::span<const Prefix> link) override {
+    exempted = std::vector<Prefix>(networks.begin(), networks.end());
+    on_link.assign(link.begin(), link.end());
+    exempts += 1;
+    if (refuse != 0) return Error{"refused", refuse};
+    return {};
+  }
+  Result<void> keep_traps(seconds duration) override {
+    traps_last = duration;
+    return {};
+  }
+  Result<void> stop_traps() override {
+    traps_last = seconds(0);
+    stops += 1;
+    return {};
+  }
+  Result<void> release(const Source& source) override {
+    if (refuse != 0) return Error{"refused", refuse};
+    released.push_back(source);
+    return {};
+  }
+
+  std::optional<std::vector<Prefix>> exempted;
+  std::vector<Prefix> on_link;
+  std::vector<Source> released;
+  seconds traps_last{0};
+  int exempts = 0;
+  int stops = 0;
   std::map<Source, seconds> held;
   std::vector<Session> kept;  // by the last ban
   bool table = true;

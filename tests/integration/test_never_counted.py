@@ -28,12 +28,13 @@ class Repetition(LabTest):
 
 
 class Answers(LabTest):
-    """Flags that an answer, a reset or established traffic carries."""
+    """Flags that an answer, a reset or established traffic carries. By flags alone a capture cannot tell; what the
+    kernel's traps can is test_holds.py's."""
 
     FLAGS = (ACK, RST, RST | ACK, SYN | ACK, FIN | ACK, PSH | ACK, FIN | PSH | URG | ACK, SYN | RST)
 
     def unnoticed(self, family):
-        daemon = self.start()
+        daemon = self.start(HOLD="none")
         self.send(*(self.syn(20 + n, flags=flags, family=family) for n, flags in enumerate(self.FLAGS)))
         self.await_sentinel(daemon, family)
         self.assert_unnoticed(daemon)
@@ -45,7 +46,7 @@ class Answers(LabTest):
         self.unnoticed(6)
 
     def test_nmap_ack_window_and_maimon_scans_stay_unclaimed(self):
-        daemon = self.start()
+        daemon = self.start(HOLD="none")
         for kind in ("-sA", "-sW", "-sM"):
             self.scanner.nmap(kind, "-p", "1-20", self.guard.v4)
         self.await_sentinel(daemon)

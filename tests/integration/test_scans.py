@@ -104,8 +104,8 @@ class Trigger(LabTest):
 class OddPackets(LabTest):
     """What one of the two peers, or both, walk past."""
 
-    def probe(self, *ip_packets, kind="TCP SYN/Normal", family=4, protocol="TCP", **options):
-        daemon = self.start()
+    def probe(self, *ip_packets, kind="TCP SYN/Normal", family=4, protocol="TCP", hold="auto", **options):
+        daemon = self.start(HOLD=hold)
         self.send(*ip_packets, **options)
         daemon.await_line(self.event_line(self.scanner.address(family), kind, protocol))
         self.await_ban(daemon, self.scanner.address(family))
@@ -141,7 +141,7 @@ class OddPackets(LabTest):
         pieces = [packets.fragment_header(packets.TCP, at, at + 8 < len(segment), 9) + segment[at:at + 8]
                   for at in range(0, len(segment), 8)]
         self.probe(*(packets.ipv6(self.scanner.v6, self.guard.v6, packets.FRAGMENT, piece) for piece in pieces),
-                   family=6)
+                   family=6, hold="none")  # Linux takes no packet whose first fragment lacks ports, and so no trap does
 
     def test_v6_datagram_behind_an_atomic_fragment_header_is_seen(self):
         datagram = packets.udp(self.scanner.v6, self.guard.v6, 40000, 69, b"x")

@@ -84,7 +84,7 @@ TEST_F(StoreRows, EventsWithImpossibleValuesAreNothing) {
                           "1, 1, 1, '192.0.2.1', '192.0.2.2', NULL, NULL, NULL, NULL, 0, NULL, ''",
                           "1, 1, 1, NULL, NULL, 6, NULL, NULL, NULL, 0, NULL, ''",
                           "1, 1, 1, NULL, NULL, NULL, 23, NULL, NULL, 0, NULL, ''",
-                          "1, 1, 1, NULL, NULL, NULL, NULL, 8, NULL, 0, NULL, ''",
+                          "1, 1, 1, NULL, NULL, NULL, NULL, 10, NULL, 0, NULL, ''",
                           "1, 1, 1, NULL, NULL, NULL, NULL, NULL, 4, 0, NULL, ''",
                           "1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, -1, NULL, ''",
                           "1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, 0, -1, ''",
