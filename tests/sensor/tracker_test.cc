@@ -59,7 +59,8 @@ TEST_F(TrackerTest, AReportThatIsAwaitedIsNotWithheld) {
   EXPECT_EQ(awaited.verdict, Verdict::report_again);
   EXPECT_TRUE(awaited.early);
   EXPECT_EQ(tally_.get(SensorCounter::updates_withheld), 0U);
-  EXPECT_EQ(hit(tracker, scanner(), 25, 1s).verdict, Verdict::withheld) << "its second is a new one";
+  EXPECT_EQ(hit(tracker, scanner(), 25, 1s).verdict, Verdict::withheld)
+      << "its second is a new one";
   // Below the trigger there is nothing to report, whoever waits.
   Tracker patient = make(2);
   EXPECT_EQ(patient.add(scanner(), Protocol::tcp, *Port::make(23), now, tally_, true).verdict,
