@@ -67,6 +67,7 @@ Result<void> Nft::exempt(std::span<const Prefix> networks, std::span<const Prefi
       {"onlink6", range_elements("onlink6", on_link, false)},
   }};
   std::vector<Step> steps;
+  steps.reserve(2 * lists.size());
   for (const List& list : lists)
     steps.push_back({NFT_MSG_DELSETELEM, 0, {}, list.set});
   for (const List& list : lists) {

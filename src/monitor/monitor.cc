@@ -117,7 +117,7 @@ void Monitor::log_all(const Text& text) {
 }
 
 void Monitor::owe(MonitorToEnforcer message, Now now) {
-  owed_.push_back(message);
+  owed_.push_back(std::move(message));
   pump(now);
 }
 
