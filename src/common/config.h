@@ -84,7 +84,7 @@ struct Config {
   std::string log_file;                         // LOG_FILE; empty: none
   BanScope ban_scope = BanScope::inbound;       // BAN_SCOPE
   PortSet login_ports = default_login_ports();  // LOGIN_PORTS, at most kMaxLoginRanges ranges
-  Hold hold = Hold::none;                       // HOLD
+  Hold hold = Hold::automatic;                  // HOLD
   std::uint32_t nflog_group = 7100;             // NFLOG_GROUP, 1..65535
   // Root's and the monitor's.
   std::vector<Prefix> protect_networks;  // PROTECT_NETWORKS, at most kMaxProtectNetworks

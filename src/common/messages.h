@@ -269,6 +269,12 @@ struct ReloadFailed {
   std::uint32_t generation = 0;  // whose acceptance or commit failed; 0: nothing was offered
 };
 
+// Root has followed a ReloadCommit: the firewall's rules are those of that generation, or it has none.
+// Where the rules could not be loaded, TableLost comes, and this when they could.
+struct ReloadFollowed {
+  std::uint32_t generation;
+};
+
 // What the kernel holds of ours, in answer to Audit. What changed while the sets were read may be
 // in it or not.
 struct Audited {
@@ -301,7 +307,7 @@ struct TableLost {
 using EnforcerToMonitor =
     std::variant<Outcome, TableCreated, Adopted, AdoptedDone, SensorChannel, SensorLost, TableLost,
                  Lifted, CommandOutput, ReloadFile, ReloadOffer, ReloadFailed, ResolverChannel,
-                 ResolverLost, Audited, ScoutChannel, ScoutLost>;
+                 ResolverLost, Audited, ScoutChannel, ScoutLost, ReloadFollowed>;
 
 // True for the verbs that come with exactly one descriptor; the others come with none.
 [[nodiscard]] constexpr bool carries_descriptor(const EnforcerToMonitor& message) {

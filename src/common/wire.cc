@@ -410,6 +410,9 @@ std::vector<std::byte> encode(const EnforcerToMonitor& message) {
           },
           [&](const ScoutChannel&) { out.mutable_scout_channel(); },
           [&](const ScoutLost&) { out.mutable_scout_lost(); },
+          [&](const ReloadFollowed& m) {
+            out.mutable_reload_followed()->set_generation(m.generation);
+          },
       },
       message);
   return serialise(out);
@@ -429,7 +432,7 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
     case pb::FromEnforcer::kTableCreated: {
       const auto backend = get(in->table_created().backend());
       const bool traps = in->table_created().traps();
-      if (!backend || (traps && *backend != Backend::nftables)) return std::nullopt;
+      if (!backend) return std::nullopt;
       return TableCreated{*backend, in->table_created().again(), traps};
     }
     case pb::FromEnforcer::kAdopted: {
@@ -487,6 +490,9 @@ static std::optional<EnforcerToMonitor> understand_enforcer_to_monitor(Bytes byt
       return ScoutChannel{};
     case pb::FromEnforcer::kScoutLost:
       return ScoutLost{};
+    case pb::FromEnforcer::kReloadFollowed:
+      if (in->reload_followed().generation() == 0) return std::nullopt;
+      return ReloadFollowed{in->reload_followed().generation()};
     case pb::FromEnforcer::VERB_NOT_SET:
       return std::nullopt;
   }

@@ -52,12 +52,9 @@ void Enforcer::handle(const Accept& accept) {
   phase_ = Phase::preparing;
   armed_ = accept.armed;
   if (armed_) backend_ = configured_;
-  if (backend_ == Backend::nftables) {
-    if (parts_.firewall == nullptr) fatal("this kernel has no nf_tables");
-    load_table();
-  } else {
-    announce_table();
-  }
+  if (wants_table()) return load_table();
+  if (backend_ == Backend::nftables) fatal("this kernel has no nf_tables");
+  announce_table();
 }
 
 void Enforcer::handle(const RestoreDone&) {

@@ -122,6 +122,7 @@ class Enforcer {
   void adopt_what_holds();
   void announce_when_restored();
   void follow_configuration();
+  void leave_table();
   void load_rules_soon();
   void load_table_soon();
   void watch_table();
@@ -145,10 +146,13 @@ class Enforcer {
   void networks_told(Bytes bytes);
 
   // Holds.
+  [[nodiscard]] bool wants_table() const;
   [[nodiscard]] bool has_traps() const;
   void write_exempt_soon();
   void write_exempt(bool table_is_new);
+  void exempt();
   void keep_traps();
+  void stop_holds();
   void stop_traps();
 
   // What holds, counted.
@@ -169,6 +173,7 @@ class Enforcer {
   void reload_offered(const LauncherEvent& event);
   void reload_failed(const LauncherEvent& event);
   void reload_committed(const LauncherEvent& event);
+  void tell_followed();
   void reload_over();
 
   void tell(const EnforcerToMonitor& message, int passed = -1);
@@ -243,6 +248,7 @@ class Enforcer {
   std::optional<ExemptLists> exempt_in_force_;
   Clock::time_point exempt_written_{};
   bool exempt_due_ = false;
+  bool told_of_cut_ = false;
   std::optional<EventLoop::Timer> renewal_;
   PortSet login_ports_;
 
@@ -257,6 +263,7 @@ class Enforcer {
   std::uint32_t offered_ = 0;  // the generation
   std::uint32_t crossed_ = 0;  // its successor was lost while its commit may have been on the way
   std::optional<EventLoop::Timer> offer_deadline_;
+  std::uint32_t following_ = 0;  // the generation that is committed, whose rules are not yet loaded
 };
 
 // The enforcer process from its first instruction: checks that the launcher started it, opens its

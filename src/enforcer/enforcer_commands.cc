@@ -4,10 +4,14 @@
 #include <utility>
 
 #include "common/log.h"
+#include "enforcer/commands.h"
 #include "enforcer/guard.h"
 
 namespace portsentry::enforcer {
 namespace {
+
+// Somewhat more than a command may take: it ends with the command.
+constexpr std::chrono::seconds kHoldForCommand{kCommandPatience + std::chrono::seconds(5)};
 
 // How many commands may be with the launcher at a time. Its link holds some 270 messages, and each
 // run is at most two of them: so neither half ever finds it full.
@@ -48,6 +52,9 @@ void Enforcer::start_run(Run run, std::uint32_t generation) {
     if (run.id != 0) tell(Outcome{run.id, Verdict::over_budget, 0});
     return;
   }
+  // Until the command has cut it off.
+  if (run.command == LauncherCommand::kill_route && run.cause && has_traps())
+    static_cast<void>(parts_.firewall->hold(run.source, kHoldForCommand));
   last_run_ += 1;
   LauncherRequest request = run_request(last_run_, run.command, run.source, run.cause);
   request.generation = generation;
@@ -111,6 +118,8 @@ void Enforcer::command_done(const LauncherEvent& event) {
     routed_.erase(run.source);
     return this->run(run.id, run.then, run.source, run.cause);
   }
+  // Cut off, or not: the command was judge of that.
+  if (made && has_traps()) static_cast<void>(parts_.firewall->release(run.source));
   if (verdict == Verdict::ok) {
     if (undone) routed_.erase(run.source);
     if (made && routed_.size() < kRestoreLimit) routed_[run.source] = event.generation;

@@ -1,5 +1,6 @@
-// Holds: root's part in what the traps do (trap_rules.h). They work while bans are wanted, the monitor
-// has said whom to spare, and both are there: the kernel is told so once a minute, and forgets it in three.
+// Holds: root's part in what the traps do (trap_rules.h). They tell of probes while bans are wanted, and
+// hold their sources when the monitor has said whom to spare: the kernel is told so once a minute, and
+// forgets it in three.
 #include <algorithm>
 #include <utility>
 
@@ -34,9 +35,23 @@ void Enforcer::handle(const Release& release) {
   tell(Outcome{release.id, Verdict::kernel_refused, std::max(released.error().code, 0)});
 }
 
+// With KILL_ROUTE as well, for the sake of its traps. While nobody is to be banned no table is made for
+// them; but where there is one they go on to tell, and no sensor has to be started anew.
+bool Enforcer::wants_table() const {
+  if (parts_.firewall == nullptr) return false;
+  switch (backend_) {
+    case Backend::nftables:
+      return true;
+    case Backend::command:
+      return traps_;
+    case Backend::none:
+      return traps_ && table_made_ && loaded_traps_;
+  }
+  return false;
+}
+
 bool Enforcer::has_traps() const {
-  return loaded_traps_ && table_made_ && backend_ == Backend::nftables &&
-         parts_.firewall != nullptr;
+  return loaded_traps_ && table_made_ && wants_table();
 }
 
 void Enforcer::local_view_changed() {
@@ -56,33 +71,45 @@ void Enforcer::write_exempt_soon() {
 
 // `table_is_new`: nothing of what was written may be there any more.
 void Enforcer::write_exempt(bool table_is_new) {
-  if (!has_traps() || !exempt_told_) return;
+  if (!has_traps()) return;
+  if (table_is_new) exempt_in_force_.reset();
+  // Who observes holds nobody.
+  if (exempt_told_ && backend_ != Backend::none) exempt();
+  keep_traps();
+}
+
+void Enforcer::exempt() {
   const LocalView* view = parts_.view();
   // Whoever does not know this host holds nobody.
-  if (view == nullptr) return stop_traps();
+  if (view == nullptr) return stop_holds();
   exempt_written_ = Clock::now();
   ExemptLists lists = exempt_lists(*view, networks_, *exempt_told_);
-  if (!table_is_new && exempt_in_force_ == lists) return keep_traps();
-  exempt_in_force_.reset();
+  if (exempt_in_force_ == lists) return;
+  if (lists.cut && !std::exchange(told_of_cut_, true))
+    complain("warning: more networks to spare than the kernel's traps are told of: nobody is held");
+  if (lists.cut) return stop_holds();
   if (const auto written = parts_.firewall->exempt(lists.networks, lists.on_link); !written) {
     complain("warning: nobody is held before a ban: " + written.error().what);
-    return stop_traps();
+    return stop_holds();
   }
   exempt_in_force_ = std::move(lists);
-  keep_traps();
 }
 
 void Enforcer::keep_traps() {
   if (renewal_) parts_.loop.cancel(*renewal_);
-  renewal_.reset();
-  if (!has_traps() || !exempt_in_force_) return;
-  if (const auto kept = parts_.firewall->keep_traps(kTrapsLast); !kept)
-    complain("warning: nobody is held before a ban: " + kept.error().what);
+  if (const auto kept = parts_.firewall->keep_traps(kTrapsLast, exempt_in_force_.has_value());
+      !kept)
+    complain("warning: the kernel's traps cannot be kept: " + kept.error().what);
   renewal_ = parts_.loop.after(kRenewTraps, [this] {
     renewal_.reset();
     // Some news of this host is read beside the loop, by who judges a ban.
     write_exempt(false);
   });
+}
+
+void Enforcer::stop_holds() {
+  exempt_in_force_.reset();
+  static_cast<void>(parts_.firewall->stop_holds());
 }
 
 // Where the table is gone there is nothing to stop.

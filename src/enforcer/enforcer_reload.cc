@@ -134,7 +134,15 @@ void Enforcer::reload_committed(const LauncherEvent& event) {
   // Bans that another KILL_ROUTE made stay what they are, and are undone by what undoes that one.
   route_generation_ = static_cast<std::uint32_t>(event.id);
   configured_ = static_cast<Backend>(event.which);
+  following_ = event.generation;
   follow_configuration();
+  tell_followed();
+}
+
+// When the kernel has its rules, where it is to have some.
+void Enforcer::tell_followed() {
+  const bool to_come = wants_table() && (loading_ || retry_set_ || loaded_rules_ != rules_);
+  if (following_ != 0 && !to_come) tell(ReloadFollowed{std::exchange(following_, 0)});
 }
 
 // ---- what a generation says about bans. These come before its reload_committed; the first ones

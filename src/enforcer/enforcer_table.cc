@@ -49,7 +49,7 @@ void Enforcer::load_table() {
 
 void Enforcer::table_loaded(bool ok, std::int32_t code) {
   loading_ = false;
-  if (backend_ != Backend::nftables) return;  // a reload has changed its mind meanwhile
+  if (!wants_table()) return tell_followed();  // a reload has changed its mind meanwhile
   watch_table();
   if (ok) {
     table_backoff_ = Backoff();
@@ -65,9 +65,16 @@ void Enforcer::table_loaded(bool ok, std::int32_t code) {
     write_exempt(!rules_only);
     if (touched_meanwhile) load_table_after(kTableInterval);
     if (loaded_rules_ != rules_) load_rules_soon();
-    return;
+    return tell_followed();
   }
   rules_only_ = false;
+  if (!announced_ && backend_ == Backend::command) {
+    // Bans do not need it.
+    complain("warning: nobody is held before a ban: nft could not make the table (status " +
+             std::to_string(code) + ")");
+    traps_ = loaded_traps_ = false;
+    return announce_table();
+  }
   if (!announced_)
     fatal("nft could not make the table inet portsentry (status " + std::to_string(code) + ")");
   tell(TableLost{code});
@@ -79,7 +86,7 @@ void Enforcer::load_table_after(Clock::duration wait) {
   retry_set_ = true;
   parts_.loop.after(wait, [this] {
     retry_set_ = false;
-    if (backend_ != Backend::nftables) return;
+    if (!wants_table()) return tell_followed();
     // One restoring at a time: the RestoreDone of the first must not end the window of a second.
     if (phase_ == Phase::restoring) return load_table_after(kTableInterval);
     load_table();
@@ -118,25 +125,37 @@ void Enforcer::announce_when_restored() {
 // bans there. Disarming leaves what exists to its timeouts.
 void Enforcer::follow_configuration() {
   const Backend backend = armed_ ? configured_ : Backend::none;
+  const bool other_rules = loaded_rules_ != rules_;
   if (backend == backend_) {
-    if (backend_ == Backend::nftables && loaded_rules_ != rules_) load_rules_soon();
+    if (wants_table()) {
+      if (other_rules) load_rules_soon();
+    } else if (backend_ != Backend::nftables && other_rules && loaded_traps_) {
+      // The table was for traps, which there are no more.
+      leave_table();
+      announce_when_restored();
+    }
     return;
   }
-  if (has_traps()) stop_traps();
   backend_ = backend;
   adopt_ = true;
   rules_only_ = false;
-  if (backend_ != Backend::nftables) {
-    if (parts_.table_events >= 0) parts_.loop.unwatch(parts_.table_events);
-    return announce_when_restored();
+  if (wants_table()) {
+    if (backend_ == Backend::none) stop_holds();
+    if (backend_ == Backend::none && !other_rules) return announce_when_restored();
+    // What happened while nobody watched is not news.
+    static_cast<void>(parts_.table_touched(0));
+    return load_table_soon();
   }
-  if (parts_.firewall == nullptr) {
-    tell(TableLost{EPROTONOSUPPORT});
-    return;
-  }
-  // What happened while nobody watched is not news.
-  static_cast<void>(parts_.table_touched(0));
-  load_table_soon();
+  leave_table();
+  if (backend_ != Backend::nftables) return announce_when_restored();
+  tell(TableLost{EPROTONOSUPPORT});
+}
+
+void Enforcer::leave_table() {
+  if (loaded_traps_) stop_traps();
+  loaded_traps_ = false;
+  loaded_rules_ = 0;
+  if (parts_.table_events >= 0) parts_.loop.unwatch(parts_.table_events);
 }
 
 // Other rules for the same sets: these stay as they are, so nothing is announced.

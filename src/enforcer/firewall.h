@@ -64,10 +64,14 @@ class Firewall {
   // replace what was there. Together at most kMaxExemptWritten networks.
   virtual Result<void> exempt(std::span<const Prefix> networks,
                               std::span<const Prefix> on_link) = 0;
-  // They work for so long from now on.
-  virtual Result<void> keep_traps(std::chrono::seconds duration) = 0;
-  // They do nothing from now on, and nobody is held.
+  // They tell of probes for so long from now on, and hold sources if they may.
+  virtual Result<void> keep_traps(std::chrono::seconds duration, bool may_hold) = 0;
+  // They hold nobody from now on.
+  virtual Result<void> stop_holds() = 0;
+  // They do nothing at all from now on.
   virtual Result<void> stop_traps() = 0;
+  // Holds `source`, of whom no trap needs to know, for so long from now on.
+  virtual Result<void> hold(const Source& source, std::chrono::seconds duration) = 0;
   // Ends the hold of `source`; success when there was none.
   virtual Result<void> release(const Source& source) = 0;
 

@@ -12,6 +12,7 @@
 
 #include "common/finding.h"
 #include "enforcer/root_files.h"
+#include "enforcer/trap_rules.h"
 
 namespace portsentry::enforcer {
 namespace {
@@ -189,8 +190,13 @@ class Reader {
         return problem(ReloadProblem::firewall, {"KILL_ROUTE cannot be used: " + fault, ENOENT});
       }
     }
-    if (g_.backend != Backend::nftables) return true;
+    if (g_.backend == Backend::none) return true;
     auto nft = open_binary(role(RoleId::nft));
+    if (g_.backend == Backend::command) {
+      // For the traps beside it, if it is there.
+      if (nft && why_no_traps(c) == NoTraps::none) g_.nft = std::move(*nft);
+      return true;
+    }
     // Who observes needs no firewall.
     if (!nft && !c.armed()) return true;
     if (!nft)

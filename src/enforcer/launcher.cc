@@ -358,10 +358,11 @@ void Launcher::spawn_resolver() {
   tell({.kind = LauncherEventKind::resolver_started}, channel_r->first.get());
 }
 
-// A group that a reload has changed is bound at the next start: the sensors hold the one that is.
+// A group that a reload has changed is bound at the next start: the sensors hold the one that is. Beside
+// KILL_ROUTE where nft is there.
 bool Launcher::has_traps(const Generation& g) const {
-  return prepared_.feed.socket && g.backend == Backend::nftables &&
-         why_no_traps(g.config) == NoTraps::none;
+  return prepared_.feed.socket && why_no_traps(g.config) == NoTraps::none &&
+         (g.backend == Backend::nftables || (g.backend == Backend::command && g.nft));
 }
 
 std::string Launcher::rules_of(const Generation& g) const {
@@ -375,8 +376,8 @@ void Launcher::load_ruleset() {
     tell({.kind = LauncherEventKind::ruleset_loaded, .code = kExitRuntime});
   };
   const Generation& g = reload_.current();
-  if (g.backend != Backend::nftables || children_.contains(RoleId::nft))
-    return refuse(Error{"nft cannot be run now"});
+  const bool wanted = g.backend == Backend::nftables || has_traps(g);
+  if (!wanted || children_.contains(RoleId::nft)) return refuse(Error{"nft cannot be run now"});
   // Who observes need not have it, until somebody arms the daemon.
   auto found = g.nft ? Result<UniqueFd>(UniqueFd()) : open_binary(role(RoleId::nft));
   if (!found) return refuse(found.error());

@@ -81,7 +81,7 @@ void Launcher::commit(std::uint32_t generation) {
   tell_scope(g);
   tell_networks(g);
   const bool other_group = prepared_.feed.socket && prepared_.feed.group != g.config.nflog_group;
-  const bool without = !prepared_.feed.socket && g.backend == Backend::nftables &&
+  const bool without = !prepared_.feed.socket && g.backend != Backend::none &&
                        why_no_traps(g.config) == NoTraps::none;
   if (other_group || without)
     complain("warning: HOLD or NFLOG_GROUP has changed, which counts from the next start on");

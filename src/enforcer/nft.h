@@ -41,11 +41,15 @@ class Nft final : public Firewall {
   Result<void> selftest() override;
   // In nft_traps.cc.
   Result<void> exempt(std::span<const Prefix> networks, std::span<const Prefix> on_link) override;
-  Result<void> keep_traps(std::chrono::seconds duration) override;
+  Result<void> keep_traps(std::chrono::seconds duration, bool may_hold) override;
+  Result<void> stop_holds() override;
   Result<void> stop_traps() override;
+  Result<void> hold(const Source& source, std::chrono::seconds duration) override;
   Result<void> release(const Source& source) override;
 
  private:
+  Result<void> empty_sets(std::initializer_list<std::string_view> sets);
+
   // One message inside a transaction.
   struct Step {
     nf_tables_msg_types type;  // of elements: new or delete

@@ -2,6 +2,7 @@
 #include <linux/netfilter.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace portsentry::enforcer {
 namespace {
 
 constexpr std::string_view kAlive = "alive";
-constexpr std::array<std::string_view, 3> kHeldSets{"held4", "held6", "held6net"};
+constexpr std::string_view kJudged = "judged";
 
 // An attribute of netlink ends at 64 KiB, and so does a message's list of elements.
 constexpr std::size_t kElementsPerMessage = 512;
@@ -24,7 +25,8 @@ Error within(const Error& error, std::string_view attempt) {
 }
 
 std::string_view held_set_of(const Source& source) {
-  return kHeldSets.at(source.is_v4() ? 0U : source.prefix().is_host() ? 1U : 2U);
+  if (source.is_v4()) return "held4";
+  return source.prefix().is_host() ? "held6" : "held6net";
 }
 
 std::vector<Element> range_elements(std::string_view set, std::span<const Prefix> networks,
@@ -85,19 +87,36 @@ Result<void> Nft::exempt(std::span<const Prefix> networks, std::span<const Prefi
   return {};
 }
 
-Result<void> Nft::keep_traps(std::chrono::seconds duration) {
+Result<void> Nft::keep_traps(std::chrono::seconds duration, bool may_hold) {
   for (const std::uint8_t family : {NFPROTO_IPV4, NFPROTO_IPV6}) {
-    if (auto done = place({kAlive, ElementKey(family), duration}, {}); !done)
-      return within(done.error(), "renew the traps");
+    for (const std::string_view set : {kAlive, kJudged}) {
+      if (set == kJudged && !may_hold) continue;
+      if (auto done = place({set, ElementKey(family), duration}, {}); !done)
+        return within(done.error(), "renew the traps");
+    }
   }
   return {};
 }
 
+Result<void> Nft::stop_holds() {
+  return empty_sets({kJudged, "held4", "held6", "held6net"});
+}
+
 Result<void> Nft::stop_traps() {
-  std::vector<Step> steps{{NFT_MSG_DELSETELEM, 0, {}, kAlive}};
-  for (const std::string_view set : kHeldSets)
+  return empty_sets({kAlive, kJudged, "held4", "held6", "held6net"});
+}
+
+Result<void> Nft::empty_sets(std::initializer_list<std::string_view> sets) {
+  std::vector<Step> steps;
+  for (const std::string_view set : sets)
     steps.push_back({NFT_MSG_DELSETELEM, 0, {}, set});
   if (auto done = commit(steps); !done) return within(done.error(), "stop the traps");
+  return {};
+}
+
+Result<void> Nft::hold(const Source& source, std::chrono::seconds duration) {
+  const Element element{held_set_of(source), ElementKey(source.prefix().address()), duration};
+  if (auto done = place(element, {}); !done) return within(done.error(), "hold " + source.text());
   return {};
 }
 

@@ -156,7 +156,7 @@ std::vector<ConfigOverride> modes_of(pid_t pid) {
 
 // Where the kernel can find probes and hold their sources: the way by which it tells of them.
 TrapFeed open_feed(const Config& config) {
-  if (backend_of(config) != Backend::nftables || why_no_traps(config) != NoTraps::none) return {};
+  if (backend_of(config) == Backend::none || why_no_traps(config) != NoTraps::none) return {};
   const auto group = static_cast<std::uint16_t>(config.nflog_group);
   auto feed = open_trap_feed(group);
   if (feed) return {.socket = std::move(*feed), .group = group};

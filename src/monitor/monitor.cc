@@ -47,6 +47,7 @@ bool Monitor::legal(const EnforcerToMonitor& message, Phase phase) {
       // ScoutChannel, ScoutLost: as the resolver's.
       {.fresh = true, .adopting = true, .serving = true},
       {.fresh = true, .adopting = true, .serving = true},
+      {.fresh = false, .adopting = false, .serving = true},  // ReloadFollowed
   }};
   const Row& row = kLegal.at(message.index());
   switch (phase) {
@@ -166,10 +167,7 @@ void Monitor::tick(Now now) {
   }
   if (reload_ && reload_->deadline && *reload_->deadline <= now.steady) reload_overdue(now);
   control_tick(now);
-  if (before_until_ && *before_until_ <= now.steady) {
-    before_.reset();
-    before_until_.reset();
-  }
+  if (following_ && following_->until <= now.steady) reload_unfollowed();
   if (const auto due = budget_.summary_due(); due && *due <= now.steady) {
     const LogBudget::Suppressed suppressed = budget_.take_summary();
     if (suppressed.by_source > 0) {
@@ -194,13 +192,14 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   const auto stop_due =
       stopping_ && !stopping_->over ? std::optional(stopping_->until) : std::nullopt;
   const auto reload_due = reload_ ? reload_->deadline : std::nullopt;
+  const auto follow_due = following_ ? std::optional(following_->until) : std::nullopt;
   const auto bans_due = phase_ == Phase::serving ? bans_.next_due() : std::nullopt;
   const auto answers_due = waits_for_nothing() ? std::optional(Clock::time_point()) : std::nullopt;
   for (const auto& due :
        {bans_due,           reconcile_due(),      by_hand_due(),         answers_due,
         lift_protected_at_, wrappers_.next_due(), budget_.summary_due(), hooks_.summary_due(),
         retry_send_,        rewrite_blocked_,     queue_.next_due(),     sensor_must_end_by_,
-        reload_due,         before_until_,        scout_due(),           tell_again_,
+        reload_due,         follow_due,           scout_due(),           tell_again_,
         stop_due,           control_due(),        reverts_at_,           ban_budget_.next_due(),
         forget_offences_at_}) {
     if (due && (!first || *due < *first)) first = due;

@@ -284,6 +284,7 @@ class Monitor {
   bool on(const ReloadFile& file, Now now);
   bool on(const ReloadOffer& offer, Now now);
   bool on(const ReloadFailed& failed, Now now);
+  bool on(const ReloadFollowed& followed, Now now);
   bool on(const ResolverChannel& channel, Now now);
   bool on(const ResolverLost& lost, Now now);
   bool on(const Audited& audited, Now now);
@@ -357,7 +358,8 @@ class Monitor {
   using Counts = std::array<std::uint64_t, kSensorCounters>;
   struct Sensor {
     SensorPhase phase = SensorPhase::none;
-    bool traps = false;  // it hears of probes by the kernel's traps
+    bool traps = false;    // it hears of probes by the kernel's traps
+    bool dropped = false;  // another kind of sensor is wanted: what it still says is not heard
     Counts counts{};
     PortSets unbound;      // what it could not listen on
     std::size_t told = 0;  // of these, one by one
@@ -414,6 +416,8 @@ class Monitor {
   // It failed: `abandon` where root does not know that yet.
   void reload_over(std::string_view why, bool abandon, Now now);
   void commit(Now now);
+  void reload_followed();
+  void reload_unfollowed();
   void use(Generation next);
 
   // Names (RESOLVE_HOST), for people to read. `text` and `then` are called once, at once or within
@@ -624,9 +628,14 @@ class Monitor {
   std::uint32_t generation_ = 1;
   std::optional<std::uint32_t> offered_;  // whose files are coming in
   std::optional<Reload> reload_;
-  // Before the last commit, until root can no longer say that it did not follow.
-  std::optional<Generation> before_;
-  std::optional<Clock::time_point> before_until_;
+  // The last commit, until root has followed.
+  struct Following {
+    Generation before;
+    bool armed_before;
+    bool new_watch;
+    Clock::time_point until;
+  };
+  std::optional<Following> following_;
 
   struct Tally {
     std::uint64_t detections = 0;

@@ -34,6 +34,7 @@ void Monitor::follow_with_sensor(Now now) {
   say(lines_.notice(traps_ ? "the sensor is started anew: it does not listen"
                            : "the sensor is started anew: there are no traps, it captures"));
   sensor_gone();
+  sensor_.dropped = true;
   owe(DropSensor{}, now);
 }
 

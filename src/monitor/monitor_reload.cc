@@ -18,8 +18,8 @@ namespace {
 constexpr std::chrono::seconds kPatience{5};
 // Mistakes that are told one by one.
 constexpr std::size_t kToldFindings = 20;
-// How long root may take to say that it did not follow a commit.
-constexpr std::chrono::seconds kRootFollows{5};
+// How long root may take to follow a commit: nft alone may take ten.
+constexpr std::chrono::seconds kRootFollows{15};
 
 bool same(const SensorConfig& a, const SensorConfig& b) {
   return a.scan_trigger == b.scan_trigger && a.scan_window == b.scan_window &&
@@ -33,6 +33,8 @@ bool same(const SensorConfig& a, const SensorConfig& b) {
 bool Monitor::on(const ReloadFile& file, Now now) {
   if (file.generation <= generation_) return false;
   if (reload_) reload_over("another one began", false, now);
+  // Root goes on: what it could not do of the last one, it has told.
+  if (following_) reload_followed();
   if (offered_ != file.generation) effects_.drop_offer();
   offered_ = file.generation;
   return true;
@@ -129,10 +131,9 @@ bool Monitor::on(const ReloadFailed& failed, Now now) {
     return true;
   }
   effects_.drop_offer();
-  if (before_ && failed.generation == generation_) {  // root did not follow: back to where it is
-    use(*std::exchange(before_, std::nullopt));
+  if (following_ && failed.generation == generation_) {  // root did not follow: back to where it is
+    use(std::exchange(following_, std::nullopt)->before);
     tell_armed(now);
-    before_until_.reset();
   }
   tally_.reloads_refused += 1;
   say(lines_.reload_refused(why, generation_));
@@ -184,33 +185,50 @@ void Monitor::reload_over(std::string_view why, bool abandon, Now now) {
 void Monitor::commit(Now now) {
   Reload done = std::move(*reload_);
   reload_.reset();
-  const bool armed_before = setup_.config.armed();
   owed_.emplace_back(ReloadCommit{done.next.number});
   if (successor_.phase == SensorPhase::ready) {
     sensor_gone();
     sensor_ = std::exchange(successor_, {});
     effects_.promote_successor();
   }
-  before_ = Generation{generation_, file_config(), setup_.ignored};
-  before_until_ = now.steady + kRootFollows;
+  following_ = Following{.before = {generation_, file_config(), setup_.ignored},
+                         .armed_before = setup_.config.armed(),
+                         .new_watch = done.new_watch,
+                         .until = now.steady + kRootFollows};
   use(std::move(done.next));
   effects_.adopt_file(ReloadedFile::history, !setup_.config.history_file.empty());
   effects_.adopt_file(ReloadedFile::blocked, !setup_.config.blocked_file.empty());
   effects_.adopt_file(ReloadedFile::log_file, !setup_.config.log_file.empty());
   effects_.drop_offer();
-  say(lines_.reloaded(generation_));
   tell_armed(now);
-  if (armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
-  if (done.new_watch) {
-    log_all(lines_.listening(setup_.config, sensor_.unbound));
-    told_unbound_ = sensor_.unbound;
-  }
   lift_protected(now);
   follow_with_sensor(now);
   bans_.commands_changed(now);
   effects_.blocked_rewrite(blocked_view(bans_));
-  reload_ended(ReloadDone{generation_});
   pump(now);
+}
+
+bool Monitor::on(const ReloadFollowed& followed, Now) {
+  if (following_ && followed.generation == generation_) reload_followed();
+  return true;
+}
+
+// Only now is it true of the firewall's rules, too.
+void Monitor::reload_followed() {
+  const Following done = *std::exchange(following_, std::nullopt);
+  say(lines_.reloaded(generation_));
+  if (done.armed_before && !setup_.config.armed()) say(lines_.observing(setup_.conf_path));
+  if (done.new_watch) {
+    log_all(lines_.listening(setup_.config, sensor_.unbound));
+    told_unbound_ = sensor_.unbound;
+  }
+  reload_ended(ReloadDone{generation_});
+}
+
+void Monitor::reload_unfollowed() {
+  say(lines_.error("the firewall's rules are still those of before generation " +
+                   std::to_string(generation_)));
+  reload_followed();
 }
 
 void Monitor::use(Generation next) {

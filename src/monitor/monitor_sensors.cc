@@ -107,6 +107,8 @@ void Monitor::sensor_gone() {
 }
 
 bool Monitor::on_sensor(const SensorToMonitor& message, Now now, SensorRole role) {
+  // Of one that is to be killed, and was not at fault (follow_with_sensor()).
+  if (sensor(role).dropped) return true;
   look_at_clock(now);
   const bool understood = std::visit([&](const auto& m) { return hear(m, role, now); }, message);
   pump(now);

@@ -134,7 +134,7 @@ TEST(Wire, EveryVerbOfChannelASurvivesTheTrip) {
            SensorLost{true, 31, std::chrono::milliseconds(100), true}, TableLost{1},
            Lifted{src("fd00::1")}, Outcome{2, Verdict::no_command, 0}, ReloadOffer{2, true},
            ReloadFailed{ReloadProblem::other, EPERM, 7}, ResolverLost{}, Audited{1, 100'000, ~0ULL},
-           ScoutLost{}, Outcome{3, Verdict::not_read_back, 0}}) {
+           ScoutLost{}, Outcome{3, Verdict::not_read_back, 0}, ReloadFollowed{7}}) {
     round_trip(m, decode_enforcer_to_monitor);
   }
   for (const EnforcerToMonitor& m : std::initializer_list<EnforcerToMonitor>{
@@ -192,9 +192,8 @@ TEST(Wire, AListOfExemptNetworksHasItsLimitAndOneSpellingOfEach) {
   EXPECT_FALSE(decode_monitor_to_enforcer(bytes, 0));
 }
 
-TEST(Wire, OnlyATableOfTheKernelHasTraps) {
-  EXPECT_FALSE(decode_enforcer_to_monitor(
-      encode(EnforcerToMonitor(TableCreated{Backend::command, false, true})), 0));
+TEST(Wire, GenerationZeroWasNeverCommitted) {
+  EXPECT_FALSE(decode_enforcer_to_monitor(encode(EnforcerToMonitor(ReloadFollowed{0})), 0));
 }
 
 TEST(Wire, EvidenceWithoutOrWithTooManyTouchesIsRefused) {

@@ -126,7 +126,11 @@ TEST_F(EnforcerBansTest, AReloadThatChangesTheScopeLoadsTheRulesAndNobodyNeedRes
   committed(2, Backend::nftables);
   let_pass(milliseconds(150));
   EXPECT_EQ(asked(), LauncherOp::load_ruleset);
+  EXPECT_FALSE(next_message()) << "the kernel has the rules of before";
   ruleset_loaded();
+  const auto followed = heard<ReloadFollowed>();
+  ASSERT_TRUE(followed);
+  EXPECT_EQ(followed->generation, 2U);
   EXPECT_TRUE(silent()) << "all bans hold as they did";
   EXPECT_EQ(banned("192.0.2.9", false), Verdict::ok);
 }

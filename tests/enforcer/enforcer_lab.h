@@ -61,25 +61,37 @@ class FakeFirewall final : public Firewall {
     if (refuse != 0) return Error{"refused", refuse};
     return {};
   }
-  Result<void> keep_traps(seconds duration) override {
+  Result<void> keep_traps(seconds duration, bool may_hold) override {
     traps_last = duration;
+    if (may_hold) holds_last = duration;
+    return {};
+  }
+  Result<void> stop_holds() override {
+    holds_last = seconds(0);
     return {};
   }
   Result<void> stop_traps() override {
-    traps_last = seconds(0);
+    traps_last = holds_last = seconds(0);
     stops += 1;
+    return {};
+  }
+  Result<void> hold(const Source& source, seconds duration) override {
+    traps_hold[source] = duration;
     return {};
   }
   Result<void> release(const Source& source) override {
     if (refuse != 0) return Error{"refused", refuse};
     released.push_back(source);
+    traps_hold.erase(source);
     return {};
   }
 
   std::optional<std::vector<Prefix>> exempted;
   std::vector<Prefix> on_link;
   std::vector<Source> released;
+  std::map<Source, seconds> traps_hold;
   seconds traps_last{0};
+  seconds holds_last{0};
   int exempts = 0;
   int stops = 0;
   std::map<Source, seconds> held;
@@ -179,13 +191,20 @@ class EnforcerTest : public testing::Test {
     ASSERT_EQ(launcher_->send(std::as_bytes(std::span(&event, 1)), passed), Channel::Sent::ok);
     enforcer_->on_launcher();
   }
-  // The next message to the monitor.
+  // The next message to the monitor; that root has followed a reload is heard by who asks for it.
   template <class T>
   std::optional<T> heard() {
-    auto received = monitor_->receive();
-    const auto message = decode_enforcer_to_monitor(received.bytes, received.fd ? 1 : 0);
+    auto message = next_message();
+    while (message && !std::is_same_v<T, ReloadFollowed> &&
+           std::holds_alternative<ReloadFollowed>(*message)) {
+      message = next_message();
+    }
     if (!message || !std::holds_alternative<T>(*message)) return std::nullopt;
     return std::get<T>(*message);
+  }
+  std::optional<EnforcerToMonitor> next_message() {
+    auto received = monitor_->receive();
+    return decode_enforcer_to_monitor(received.bytes, received.fd ? 1 : 0);
   }
   std::optional<LauncherRequest> requested() {
     const auto received = launcher_->receive();
@@ -203,7 +222,15 @@ class EnforcerTest : public testing::Test {
     }
     return request ? std::optional(request->op) : std::nullopt;
   }
-  bool silent() { return monitor_->receive().got == Channel::Got::nothing; }
+  bool silent() {
+    auto received = monitor_->receive();
+    while (received.got == Channel::Got::message) {
+      const auto message = decode_enforcer_to_monitor(received.bytes, received.fd ? 1 : 0);
+      if (!message || !std::holds_alternative<ReloadFollowed>(*message)) return false;
+      received = monitor_->receive();
+    }
+    return received.got == Channel::Got::nothing;
+  }
   void drain() {
     while (monitor_->receive().got == Channel::Got::message) {
     }

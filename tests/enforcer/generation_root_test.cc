@@ -153,7 +153,8 @@ TEST_F(GenerationTest, AKillRouteIsTheBackendWhenItsProgramIsThere) {
   const auto there = read(armed);
   ASSERT_TRUE(there.generation);
   EXPECT_EQ(there.generation->backend, Backend::command);
-  EXPECT_FALSE(there.generation->nft);
+  EXPECT_TRUE(there.generation->nft) << "for the traps beside it";
+  EXPECT_FALSE(read(armed + "HOLD=\"none\"\n").generation->nft);
   EXPECT_EQ(there.generation->commands.kill_route, "/mnt/drop $TARGET$");
   EXPECT_TRUE(there.warnings.empty());
 }

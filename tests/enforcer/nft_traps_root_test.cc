@@ -76,17 +76,37 @@ TEST_F(NftTraps, TheLongestListIsOneTransaction) {
 }
 
 TEST_F(NftTraps, TheyLiveForATimeAndNobodyIsHeldAfterTheirEnd) {
-  ASSERT_TRUE(nft_->keep_traps(seconds(180)));
-  ASSERT_TRUE(nft_->keep_traps(seconds(180))) << "again";
+  ASSERT_TRUE(nft_->keep_traps(seconds(180), true));
+  ASSERT_TRUE(nft_->keep_traps(seconds(180), true)) << "again";
   EXPECT_TRUE(has(set("alive"), "ipv4 timeout 3m"));
   EXPECT_TRUE(has(set("alive"), "ipv6 timeout 3m"));
   ASSERT_TRUE(
       load("add element inet portsentry held4 { 192.0.2.9 timeout 10s }\n"
            "add element inet portsentry held6net { 2001:db8:: timeout 10s }\n"));
+  ASSERT_TRUE(nft_->stop_holds());
+  EXPECT_FALSE(has(set("judged"), "elements"));
+  EXPECT_FALSE(has(set("held4"), "elements"));
+  EXPECT_TRUE(has(set("alive"), "ipv4 timeout 3m")) << "they tell on";
+  ASSERT_TRUE(nft_->keep_traps(seconds(180), true));
+  ASSERT_TRUE(load("add element inet portsentry held4 { 192.0.2.9 timeout 10s }\n"));
   ASSERT_TRUE(nft_->stop_traps());
   EXPECT_FALSE(has(set("alive"), "elements"));
+  EXPECT_FALSE(has(set("judged"), "elements"));
   EXPECT_FALSE(has(set("held4"), "elements"));
   EXPECT_FALSE(has(set("held6net"), "elements"));
+}
+
+TEST_F(NftTraps, TheyTellBeforeTheyMayHold) {
+  ASSERT_TRUE(nft_->keep_traps(seconds(180), false));
+  EXPECT_TRUE(has(set("alive"), "ipv6 timeout 3m"));
+  EXPECT_FALSE(has(set("judged"), "elements"));
+}
+
+TEST_F(NftTraps, AHoldByHandLastsAsLongAsItIsTold) {
+  ASSERT_TRUE(nft_->hold(source("192.0.2.9"), seconds(15)));
+  ASSERT_TRUE(nft_->hold(source("2001:db8::/64"), seconds(15)));
+  EXPECT_TRUE(has(set("held4"), "192.0.2.9 timeout 15s"));
+  EXPECT_TRUE(has(set("held6net"), "2001:db8:: timeout 15s"));
 }
 
 TEST_F(NftTraps, AReleaseIsOfOneSourceAndOfNobodyIsOneToo) {
@@ -106,7 +126,7 @@ TEST_F(NftTraps, AReleaseIsOfOneSourceAndOfNobodyIsOneToo) {
 TEST_F(NftTraps, WithoutATableEachSaysSo) {
   ASSERT_TRUE(load("delete table inet portsentry"));
   EXPECT_FALSE(nft_->exempt({}, {}));
-  EXPECT_FALSE(nft_->keep_traps(seconds(180)));
+  EXPECT_FALSE(nft_->keep_traps(seconds(180), true));
   EXPECT_FALSE(nft_->stop_traps());
 }
 

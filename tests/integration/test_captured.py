@@ -525,13 +525,13 @@ class CapturedMonitorReloads(AsMonitor):
 
     def test_backend_comes_and_goes(self):
         self.answer("commit", self.offered(BLOCK_TCP="0", BLOCK_UDP="0", FIREWALL="none"))
-        self.assertEqual(self.hear(TABLE_CREATED), {2: 1})
+        self.assertEqual(self.hear(TABLE_CREATED), {2: 1, 3: 1}, "the traps tell on")
         self.channel.send(RESTORE_DONE)
         self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), 3)
         self.assertTrue(self.lab.has_table(), "disarming leaves what exists")
         self.guard.run(["nft", "delete", "table", "inet", "portsentry"])
         self.answer("commit", self.offered())
-        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1})
+        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1, 3: 1})
         self.channel.send(RESTORE_DONE)
         self.assertEqual(self.verdict_of(ban(2, "10.77.0.40/32")), OK)
         self.assertEqual(self.lab.banned(), {"10.77.0.40"})
@@ -558,7 +558,7 @@ class CapturedMonitorRuns(AsMonitor):
     def test_ban_is_what_the_command_did(self):
         self.assertEqual(self.verdict_of(ban(1, "10.77.0.40/32")), OK)
         self.assertEqual(self.routes(), {"route-10.77.0.40-23-stcp"})
-        self.assertFalse(self.lab.has_table())
+        self.assertEqual(self.lab.banned(), set())
         self.assertEqual(self.verdict_of(unban(2, "10.77.0.40/32")), OK)
         self.assertEqual(self.routes(), set())
         self.channel.send(unban(3, "10.77.0.40/32"))
@@ -633,7 +633,7 @@ class CapturedMonitorRuns(AsMonitor):
     def test_program_that_is_gone_has_nftables_take_over_loudly(self):
         self.channel.send(reload_answer("commit", self.reload(KILL_ROUTE="/usr/bin/gone $TARGET$")))
         self.daemon.await_line(r"KILL_ROUTE cannot be used: .*/usr/bin/gone.*: nftables bans in its place")
-        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1})
+        self.assertEqual(self.hear(TABLE_CREATED), {1: 1, 2: 1, 3: 1})
 
 
 class CapturedSensor(Captured):

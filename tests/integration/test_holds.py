@@ -3,10 +3,9 @@
 import os
 import signal
 import socket
-import time
 
 import packets
-from lab import BIN, LIVE_PORT, LabTest, await_true
+from lab import BIN, LAB_DIR, LIVE_PORT, LabTest, await_true, write_root_file
 
 CTL = BIN / "portsentryctl"
 
@@ -20,7 +19,7 @@ class Holds(LabTest):
         return daemon
 
     def await_traps(self):
-        await_true(lambda: len(self.lab.ban_set("alive")) == 2, "the traps to be alive")
+        await_true(lambda: len(self.lab.ban_set("judged")) == 2, "the traps to hold")
 
     def held(self):
         return {address for name in ("held4", "held6", "held6net") for address in self.lab.ban_set(name)}
@@ -161,6 +160,43 @@ class Judged(Holds):
         self.assertEqual(self.held(), set())
 
 
+class BesideACommand(Holds):
+    """FIREWALL="command": the hold lasts until the owner's command has returned."""
+
+    def start_with_command(self, ending):
+        go = LAB_DIR / "go"
+        go.unlink(missing_ok=True)
+        script = LAB_DIR / "ban.sh"
+        write_root_file(script, f"#!/bin/sh\nwhile [ ! -e {go} ]; do sleep 0.05; done\n{ending}\n", 0o755)
+        return go, self.start_with_traps(FIREWALL="command", KILL_ROUTE=f"{script} $TARGET$",
+                                         KILL_ROUTE_REMOVE="/usr/sbin/iptables -D INPUT -s $TARGET$ -j DROP")
+
+    def scan_until_held(self):
+        answers = self.answers()
+        self.send(*(self.syn(port) for port in range(1, 61)))
+        await_true(lambda: self.held() == {self.scanner.v4}, "the scanner to be held")
+        return [frame for frame in answers() if frame[23] == packets.TCP and frame[47] & packets.RST]
+
+    def test_not_one_probe_is_answered_before_the_command_has_returned(self):
+        go, daemon = self.start_with_command('exec /usr/sbin/iptables -I INPUT -s "$1" -j DROP')
+        self.assertEqual(len(self.scan_until_held()), 1, "one probe came before the second")
+        await_true(lambda: self.lab.ban_set("held4").get(self.scanner.v4, 0) > 10, "the hold to wait for the command")
+        self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 70), "silent")
+        self.assertEqual(daemon.matching("has been blocked"), [])
+        go.touch()
+        daemon.await_line(rf"Host {self.scanner.v4} has been blocked via dropped route")
+        await_true(lambda: self.held() == set(), "the hold to end with the command")
+        self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 71), "silent")
+        self.assertEqual(self.lab.banned(), set())
+
+    def test_a_command_that_fails_holds_nobody_any_longer(self):
+        go, daemon = self.start_with_command("exit 3")
+        self.scan_until_held()
+        go.touch()
+        daemon.await_line("Could not block host")
+        await_true(lambda: self.held() == set(), "the hold to end with the command")
+
+
 class Containers(Holds):
     def test_a_published_port_is_the_containers_and_no_trap(self):
         """dnat to a second namespace, with no socket on the host."""
@@ -204,13 +240,14 @@ class Lifetime(Holds):
         self.send(*(self.syn(port, source=STRANGER) for port in (10, 11)))
         self.await_ban(daemon, STRANGER)
         self.await_count(daemon, "sensor_held", 1)
-        since = daemon.mark()
+        sensor = daemon.roles()["sensor"]
         self.guard.run([CTL, "observe"])
-        await_true(lambda: not self.lab.ban_set("alive"), "the traps to end")
+        await_true(lambda: not self.lab.ban_set("judged"), "the holds to end")
         self.assertEqual(self.held(), set())
-        daemon.await_line("sensor restarted; listening again", since=since)
         self.send(*(self.syn(port, source="10.77.0.78") for port in (10, 11)))
         daemon.await_line(self.event_line("10.77.0.78", "TCP SYN/Normal"))
+        self.await_count(daemon, "sensor_held", 1)
+        self.assertEqual(daemon.roles()["sensor"], sensor, "the traps go on to tell, and nothing was missed")
 
     def hold_somebody(self):
         self.guard.nft(f"add element inet portsentry held4 {{ {STRANGER} timeout 10s }}")
@@ -235,12 +272,21 @@ class Lifetime(Holds):
         self.start_with_traps()
         self.assertEqual(self.held(), set())
 
-    def test_without_a_renewal_the_traps_hold_nobody(self):
+    def test_without_a_renewal_the_traps_do_nothing(self):
         daemon = self.start_with_traps(SCAN_TRIGGER="2")
         self.guard.nft("flush set inet portsentry alive")
         self.send(*(self.syn(port, source=STRANGER) for port in (10, 11)))
-        time.sleep(0.5)  # nothing may happen
+        self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 12), "closed")  # sent after those
         self.assertEqual(self.held(), set())
+        self.assertEqual(self.lab.ban_set("seen4"), {})
+        self.assertEqual(daemon.counter("sensor_held"), 0)
+
+    def test_before_it_is_known_whom_to_spare_the_traps_tell_and_hold_nobody(self):
+        daemon = self.start_with_traps(SCAN_TRIGGER="2")
+        self.guard.nft("flush set inet portsentry judged")
+        self.send(*(self.syn(port, source=STRANGER) for port in (10, 11)))
+        self.await_ban(daemon, STRANGER)
+        self.assertEqual(daemon.counter("holds_banned"), 0)
         self.assertEqual(daemon.counter("sensor_held"), 0)
 
     def test_hold_none_makes_no_traps(self):

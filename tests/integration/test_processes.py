@@ -134,6 +134,18 @@ class Processes(LabTest):
                 rest[next((kind for kind in kinds if rest[kind] > 0), "/".join(kinds))] -= 1
             self.assertEqual({kind: count for kind, count in rest.items() if count}, {}, f"{role}: the rest, {left}")
 
+    def test_without_traps_nobody_has_their_feed_and_the_sensor_captures(self):
+        sockets = {role: collections.Counter(descriptors_of(pid).values())["socket"]
+                   for role, pid in self.roles.items()}
+        self.daemon.stop()
+        self.daemon = self.start(HOLD="none")
+        others = {role: collections.Counter(descriptors_of(pid).values())["socket"]
+                  for role, pid in self.daemon.roles().items()}
+        self.assertEqual(others["launcher"], sockets["launcher"] - 1)
+        # The feed is gone, and the capture has come.
+        self.assertEqual(others["sensor"], sockets["sensor"])
+        self.assertEqual(descriptors_of(self.daemon.roles()["sensor"])[5], "null")
+
     def test_table_holds_after_a_respawn_of_the_sensor(self):
         os.kill(self.roles["sensor"], 9)
         old = self.roles["sensor"]

@@ -105,6 +105,8 @@ TEST_F(ReloadAsked, AReloadIsAnsweredWhenItIsDoneAndNotBefore) {
   EXPECT_FALSE(ask(ReloadAsk{})) << "who comes later waits for the same one";
   EXPECT_EQ(sent<RequestReload>().size(), 1U);
   ASSERT_TRUE(offer(kConf));
+  EXPECT_FALSE(answered(0)) << "the firewall's rules may be those of before";
+  ASSERT_TRUE(hear(ReloadFollowed{2}));
   EXPECT_EQ(as<ReloadDone>(answered(0)).generation, 2U);
   EXPECT_EQ(as<ReloadDone>(answered(1)).generation, 2U);
 }

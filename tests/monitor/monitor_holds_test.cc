@@ -134,6 +134,8 @@ TEST_F(HoldsTest, WithoutThemASensorThatCapturesTakesItsPlace) {
   serve_with_traps();
   ASSERT_TRUE(hear(TableLost{1}));
   EXPECT_EQ(sent<DropSensor>().size(), 1U);
+  EXPECT_TRUE(sense(probe("198.51.100.9"))) << "said before it ended: no fault of its own";
+  EXPECT_TRUE(sent<Ban>().empty());
   ASSERT_TRUE(hear(SensorLost{true, 9, 100ms, false}));
   ASSERT_TRUE(hear(SensorChannel{.successor = false}));
   EXPECT_FALSE(monitor_->sensor_config().traps);

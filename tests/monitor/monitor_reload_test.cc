@@ -53,6 +53,8 @@ TEST_F(ReloadStory, AnIgnoreListChangesAtOnceWithoutANewSensorAndLiftsWhomItName
   ASSERT_EQ(sent<ReloadCommit>().size(), 1U);
   EXPECT_EQ(sent<ReloadCommit>()[0].generation, 2U);
   EXPECT_TRUE(sent<ReloadAccept>().empty());
+  EXPECT_EQ(count("configuration read again"), 0U) << "root has yet to follow";
+  ASSERT_TRUE(hear(ReloadFollowed{2}));
   EXPECT_EQ(count("adminalert: configuration read again: generation 2"), 1U);
   ASSERT_EQ(sent<Unban>().size(), 1U);
   EXPECT_EQ(count("ban of 198.51.100.7 lifted"), 0U) << "nobody has done it yet";
@@ -127,7 +129,30 @@ TEST_F(ReloadStory, OtherWatchOrdersOfRootAskForASuccessorToo) {
   EXPECT_EQ(sent<ReloadAccept>().size(), 1U);
   succeed();
   ASSERT_TRUE(sense(HandedOver{}));
+  ASSERT_TRUE(hear(ReloadFollowed{2}));
   EXPECT_EQ(count("Going into stealth listen mode on TCP port: 23"), 1U);
+}
+
+TEST_F(ReloadStory, RulesThatRootDoesNotGetLoadedAreTold) {
+  serve();
+  ASSERT_TRUE(offer(kConf));
+  ASSERT_TRUE(hear(ReloadFollowed{1})) << "of another one";
+  wait(14s);
+  EXPECT_EQ(count("configuration read again"), 0U);
+  wait(1s);
+  EXPECT_EQ(count("the firewall's rules are still those of before generation 2"), 1U);
+  EXPECT_EQ(count("configuration read again: generation 2"), 1U);
+  ASSERT_TRUE(hear(ReloadFollowed{2})) << "late";
+  EXPECT_EQ(count("configuration read again"), 1U);
+}
+
+TEST_F(ReloadStory, AReloadThatFollowsAnotherAtOnceEndsItsWait) {
+  serve();
+  ASSERT_TRUE(offer(kConf));
+  ASSERT_TRUE(offer(kConf, "", false, 3));
+  EXPECT_EQ(count("configuration read again: generation 2"), 1U);
+  ASSERT_TRUE(hear(ReloadFollowed{3}));
+  EXPECT_EQ(count("configuration read again: generation 3"), 1U);
 }
 
 TEST_F(ReloadStory, ASuccessorWithoutRoomHoldsTheOldSensorBackAndLosesNothing) {
