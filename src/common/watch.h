@@ -8,6 +8,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "common/ephemeral.h"
 #include "common/port_set.h"
 
 namespace portsentry {
@@ -21,9 +22,10 @@ inline constexpr std::size_t kMaxBanner = 1023;  // bytes of PORT_BANNER, as in 
 struct WatchOrders {
   PortSets capture;               // probes of these are looked for in arriving packets
   PortSets bind;                  // a socket of ours answers on these
+  EphemeralPorts ephemeral;       // what comes there is as a rule an answer to this host
   std::uint16_t banner_size = 0;  // 0..kMaxBanner; 0: none is sent
   // What a bound socket says to who has scanned; sent as it stands. The rest is zero.
-  std::array<char, kMaxBanner + 7> banner{};
+  std::array<char, kMaxBanner + 3> banner{};
 
   // A size beyond kMaxBanner, which root never writes, is cut.
   [[nodiscard]] std::string_view banner_text() const {
@@ -36,7 +38,7 @@ struct WatchOrders {
 static_assert(std::is_trivially_copyable_v<WatchOrders> &&
               std::has_unique_object_representations_v<WatchOrders>);
 
-// What `config` comes to.
-[[nodiscard]] WatchOrders watch_orders(const Config& config);
+// What `config` comes to on a host with these `ephemeral` ports.
+[[nodiscard]] WatchOrders watch_orders(const Config& config, const EphemeralPorts& ephemeral = {});
 
 }  // namespace portsentry

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/ephemeral.h"
 #include "common/finding.h"
 #include "enforcer/root_files.h"
 #include "enforcer/trap_rules.h"
@@ -152,7 +153,7 @@ class Reader {
   }
 
   bool prepare() {
-    g_.orders = watch_orders(g_.config);
+    g_.orders = watch_orders(g_.config, read_ephemeral_ports());
     if (std::string why = too_many_ports(g_.orders, descriptor_limit()); !why.empty())
       return problem(ReloadProblem::descriptors, {std::move(why), EMFILE});
     if (!seal("watch orders", std::as_bytes(std::span(&g_.orders, 1)), g_.orders_memory))

@@ -4,8 +4,11 @@
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <functional>
+#include <span>
 #include <utility>
 
 #include "common/log.h"
@@ -40,8 +43,11 @@ enum LastLabel : unsigned {
   kTcpSecondPart,        // its bytes 8.. do
   kTcpFirstPartBehind,   // the first part, behind a Fragment header that begins at X
   kTcpSecondPartBehind,  // bytes 8.. likewise
-  kUdp,                  // a UDP header begins at X
   kVlan,
+  kUdp,      // a UDP header begins at X
+  kUdpSent,  // likewise, of what we send
+  kUdpPort,  // its port that counts is in A
+  kUdpWanted,
   kWalkOn,  // a chain of headers for user space
   kReject,
   kLabels,
@@ -87,6 +93,12 @@ class Assembler {
   }
   void if_any_bit(std::uint32_t bits, unsigned then, unsigned otherwise = kNext) {
     branch(BPF_JSET, bits, then, otherwise);
+  }
+  void if_at_least(std::uint32_t value, unsigned then, unsigned otherwise) {
+    branch(BPF_JGE, value, then, otherwise);
+  }
+  void if_above(std::uint32_t value, unsigned then, unsigned otherwise) {
+    branch(BPF_JGT, value, then, otherwise);
   }
   void jump(unsigned to) {
     jumps_.push_back({.from = program_.size(), .then = to, .otherwise = kNext});
@@ -265,15 +277,36 @@ void from_us(Assembler& code) {
   code.byte_at(9);
   code.if_equal(IPPROTO_UDP, kNext, kReject);
   code.half_at(6);
-  code.if_any_bit(kIp4Offset, kReject, kUdp);
+  code.if_any_bit(kIp4Offset, kReject, kUdpSent);
 
   code.place(kFromUsIp6);
   code.x_is(kIp6Header);
   code.byte_at(6);
-  code.if_equal(IPPROTO_UDP, kUdp, kReject);
+  code.if_equal(IPPROTO_UDP, kUdpSent, kReject);
 }
 
-void endings(Assembler& code) {
+// X: a UDP header. Its target port if it is for us, its source port if it is ours, decides.
+void udp(Assembler& code, std::span<const std::pair<Port, Port>> ranges) {
+  code.place(kUdp);
+  code.half_at_x_plus(2);
+  code.jump(kUdpPort);
+  code.place(kUdpSent);
+  code.half_at_x_plus(0);
+
+  code.place(kUdpPort);
+  for (const auto& [first, last] : ranges) {
+    code.if_at_least(first.number(), kNext, kReject);
+    code.if_above(last.number(), kNext, kUdpWanted);
+  }
+  code.jump(kReject);
+
+  code.place(kUdpWanted);
+  code.a_is_x();
+  code.add(kUdpHeader);
+  code.accept_a();
+}
+
+void endings(Assembler& code, std::span<const std::pair<Port, Port>> ranges) {
   code.place(kLaterFragment);  // X: an IPv6 Fragment header
   code.half_at_x_plus(2);
   code.mask(kIp6Offset);
@@ -309,10 +342,7 @@ void endings(Assembler& code) {
   code.half_at(0);
   code.if_any_bit(kVlanNumber, kReject, kWalkOn);
 
-  code.place(kUdp);
-  code.a_is_x();
-  code.add(kUdpHeader);
-  code.accept_a();
+  udp(code, ranges);
 
   code.place(kWalkOn);
   code.accept(kCaptureLength);
@@ -321,15 +351,51 @@ void endings(Assembler& code) {
   code.accept(0);
 }
 
+using Range = std::pair<Port, Port>;
+
+// What it costs to let the ports between two ranges through: answers of the whole world come to
+// ephemeral ones.
+std::uint64_t cost_of_gap(const Range& below, const Range& above, const EphemeralPorts& ephemeral) {
+  constexpr std::uint64_t kAnswers = 65536;  // more than all others together
+  const std::uint32_t first = below.second.number() + 1U;
+  const std::uint32_t last = above.first.number() - 1U;
+  const std::uint32_t from = std::max<std::uint32_t>(first, ephemeral.first);
+  const std::uint32_t to = std::min<std::uint32_t>(last, ephemeral.last);
+  const std::uint64_t answers = from <= to ? to - from + 1 : 0;
+  return (last - first + 1) + answers * kAnswers;
+}
+
 }  // namespace
 
-std::vector<sock_filter> capture_filter() {
+std::vector<Range> covering_ranges(const PortSet& ports, const EphemeralPorts& ephemeral) {
+  const std::vector<Range> exact = ports.ranges();
+  if (exact.size() <= kUdpRanges) return exact;
+  // The dearest gaps stay: each is named by the range above it.
+  std::vector<std::pair<std::uint64_t, std::size_t>> gaps;
+  for (std::size_t above = 1; above < exact.size(); ++above)
+    gaps.emplace_back(cost_of_gap(exact[above - 1], exact[above], ephemeral), above);
+  std::ranges::sort(gaps, std::ranges::greater{});
+  gaps.resize(kUdpRanges - 1);
+  std::ranges::sort(gaps, {}, [](const auto& gap) { return gap.second; });
+
+  std::vector<Range> ranges;
+  Port first = exact.front().first;
+  for (const auto& [cost, above] : gaps) {
+    ranges.emplace_back(first, exact[above - 1].second);
+    first = exact[above].first;
+  }
+  ranges.emplace_back(first, exact.back().second);
+  return ranges;
+}
+
+std::vector<sock_filter> capture_filter(const PortSet& udp, const EphemeralPorts& ephemeral) {
+  const std::vector<Range> ranges = covering_ranges(udp, ephemeral);
   Assembler code;
   begin(code);
   to_us_ip4(code);
   to_us_ip6(code);
   from_us(code);
-  endings(code);
+  endings(code, ranges);
   return code.finish();
 }
 

@@ -89,7 +89,7 @@ std::optional<Capture> open_capture(const WatchOrders& orders, const UniqueFd& n
   if (capture.fd() < kFirstCapture || capture.fd() >= kCaptureEnd) {
     fatal("capture: its descriptor is none that the policy expects");
   }
-  must(capture.filter_for_good(capture_filter()));
+  must(capture.filter_for_good(capture_filter(orders.capture.udp, orders.ephemeral)));
   return capture;
 }
 

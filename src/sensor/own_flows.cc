@@ -10,13 +10,9 @@ static_assert(std::has_single_bit(OwnFlows::kBuckets));
 namespace {
 
 constexpr std::uint16_t kFirstUnprivileged = 1024;
-constexpr std::uint16_t kFirstOfOurQuestions = 32768;
-constexpr std::uint16_t kLastOfOurQuestions = 60999;
 
-bool looks_like_an_answer(const Segment& incoming) {
-  return incoming.source_port < kFirstUnprivileged &&
-         incoming.target_port >= kFirstOfOurQuestions &&
-         incoming.target_port <= kLastOfOurQuestions;
+bool looks_like_an_answer(const Segment& incoming, const EphemeralPorts& ephemeral) {
+  return incoming.source_port < kFirstUnprivileged && ephemeral.contains(incoming.target_port);
 }
 
 // The broadcast address of a network is not known here; nearly always it ends so. Where such an
@@ -32,8 +28,8 @@ Address anybody() {
 
 }  // namespace
 
-OwnFlows::OwnFlows(const HashKey& seed, Clock::time_point born)
-    : seed_(seed), born_(born), buckets_(kBuckets) {}
+OwnFlows::OwnFlows(const HashKey& seed, Clock::time_point born, const EphemeralPorts& ephemeral)
+    : seed_(seed), born_(born), ephemeral_(ephemeral), buckets_(kBuckets) {}
 
 std::uint64_t OwnFlows::hash_of(const Address& local, std::uint16_t local_port, const Address& peer,
                                 std::uint16_t peer_port) const {
@@ -61,7 +57,7 @@ void OwnFlows::sent(const Segment& outgoing, Clock::time_point now) {
 }
 
 bool OwnFlows::answers(const Segment& incoming, Clock::time_point now, bool neighbour) const {
-  if (now - born_ <= kYoung && looks_like_an_answer(incoming)) return true;
+  if (now - born_ <= kYoung && looks_like_an_answer(incoming, ephemeral_)) return true;
   const Address& here = incoming.target;
   return knows(hash_of(here, incoming.target_port, incoming.source, incoming.source_port), now) ||
          (neighbour && knows(hash_of(here, incoming.target_port, anybody(), 0), now));

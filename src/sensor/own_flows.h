@@ -10,7 +10,7 @@
 //
 // What a sensor before this one saw being sent (a reload, a sensor that died) nobody tells us. So for
 // its first minute this takes a datagram from a privileged port to one that Linux picks for its own
-// questions (32768..60999, ip_local_port_range) for an answer: a name server must not be banned
+// questions (ephemeral.h) for an answer: a name server must not be banned
 // because we were just started.
 //
 // What goes to many (a multicast or broadcast address: who plays music, who prints?) is answered by
@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/ephemeral.h"
 #include "common/event_loop.h"
 #include "sensor/keyed_hash.h"
 #include "sensor/packet.h"
@@ -46,7 +47,8 @@ class OwnFlows {
   static constexpr std::size_t kBuckets = 16384;  // a power of two; 65536 flows, 1.5 MiB
 
   // `born`: when this sensor began to look.
-  explicit OwnFlows(const HashKey& seed, Clock::time_point born = {});
+  explicit OwnFlows(const HashKey& seed, Clock::time_point born = {},
+                    const EphemeralPorts& ephemeral = {});
 
   // This host sent `outgoing` (its source is ours).
   void sent(const Segment& outgoing, Clock::time_point now);
@@ -71,6 +73,7 @@ class OwnFlows {
 
   HashKey seed_;
   Clock::time_point born_;
+  EphemeralPorts ephemeral_;
   std::vector<Bucket> buckets_;
 };
 

@@ -46,13 +46,13 @@ std::optional<ScanKind> kind_of(const Segment& packet) {
 }  // namespace
 
 Sensor::Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges,
-               Clock::time_point born)
+               Clock::time_point born, const EphemeralPorts& ephemeral)
     : ports_(ports),
       interfaces_(config.interfaces),
       local_check_(config.local_check),
       service_check_(config.service_check),
       edges_(std::move(edges)),
-      own_flows_(seed, born),
+      own_flows_(seed, born, ephemeral),
       lookups_(kLookupsPerSecond, kLookupBurst),
       singles_(kSinglesPerSecond, kSinglesBurst),
       tracker_({.trigger = config.scan_trigger,

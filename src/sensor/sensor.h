@@ -39,9 +39,9 @@ class Sensor {
 
   // `ports`: probes of which root lets us look for; the configuration can only narrow it. `seed`:
   // secret and random.
-  // `born`: when it begins to look (own_flows.h).
+  // `born`: when it begins to look; `ephemeral`: this host's (own_flows.h).
   Sensor(const PortSets& ports, const SensorConfig& config, const HashKey& seed, Edges edges,
-         Clock::time_point born = {});
+         Clock::time_point born = {}, const EphemeralPorts& ephemeral = {});
 
   void frame(const Frame& frame, const LocalView& view, Clock::time_point now);
 

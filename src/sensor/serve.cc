@@ -94,7 +94,7 @@ void Service::configure(const SensorConfig& config) {
           .report = [this](const Detection& detection) { return report(detection); },
           .acquit = [this](const Acquitted& acquitted) { return owe(acquitted, kMostHoldsOwed); },
       },
-      Clock::now());
+      Clock::now(), means_.orders.ephemeral);
   if (config.traps) use_traps();
   phase_ = Phase::announcing;
   say_on();

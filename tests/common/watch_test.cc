@@ -88,6 +88,9 @@ TEST(WatchOrders, EqualConfigurationsMakeEqualBytes) {
   const WatchOrders a = watch_orders(watching(WatchMode::bind, WatchMode::stealth));
   WatchOrders b = watch_orders(watching(WatchMode::bind, WatchMode::stealth));
   EXPECT_EQ(std::memcmp(&a, &b, sizeof(a)), 0);
+  const WatchOrders elsewhere =
+      watch_orders(watching(WatchMode::bind, WatchMode::stealth), {.first = 20000, .last = 30000});
+  EXPECT_NE(elsewhere, a) << "a reload on a host whose range has changed";
   b.bind.tcp.remove(port(11));
   EXPECT_NE(std::memcmp(&a, &b, sizeof(a)), 0);
 }

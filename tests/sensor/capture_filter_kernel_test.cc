@@ -46,7 +46,7 @@ class CaptureFilterInTheKernel : public ::testing::Test {
 
     socket_ = UniqueFd(socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ASSERT_GE(socket_.get(), 0);
-    std::vector<sock_filter> program = capture_filter();
+    std::vector<sock_filter> program = capture_filter(every_port(), {});
     const sock_fprog filter{.len = static_cast<unsigned short>(program.size()),
                             .filter = program.data()};
     ASSERT_EQ(setsockopt(socket_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);

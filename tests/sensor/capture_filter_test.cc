@@ -19,9 +19,25 @@ using namespace craft;
 constexpr std::uint32_t kIp4 = 0x0800;
 constexpr std::uint32_t kIp6 = 0x86dd;
 const Packet kPayload = filled(400);
+constexpr EphemeralPorts kUsual{.first = 32768, .last = 60999};
+
+Port port(std::uint32_t number) {
+  return *Port::make(number);
+}
+
+PortSet ports(std::initializer_list<std::pair<std::uint32_t, std::uint32_t>> ranges) {
+  PortSet set;
+  for (const auto& [first, last] : ranges)
+    set.add_range(port(first), port(last));
+  return set;
+}
+
+std::vector<sock_filter> filter_of_every_port() {
+  return capture_filter(every_port(), kUsual);
+}
 
 std::uint32_t accepted(const Packet& packet, const About& about) {
-  const auto bytes = run_filter(capture_filter(), packet, about);
+  const auto bytes = run_filter(filter_of_every_port(), packet, about);
   EXPECT_TRUE(bytes) << "the program is not well-formed";
   return bytes.value_or(0xdead);
 }
@@ -35,7 +51,10 @@ std::uint32_t accepted6(const Packet& packet) {
 // ---- Who and where ------------------------------------------------------------------------------
 
 TEST(CaptureFilter, IsWhatLinuxAcceptsAsAFilter) {
-  std::vector<sock_filter> program = capture_filter();
+  PortSet many;
+  for (std::uint32_t number = 1; number < 1000; number += 2)
+    many.add(port(number));
+  std::vector<sock_filter> program = capture_filter(many, kUsual);
   const sock_fprog filter{.len = static_cast<unsigned short>(program.size()),
                           .filter = program.data()};
   const UniqueFd any_socket(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -218,6 +237,90 @@ TEST(CaptureFilterOutgoing, NothingElseIsSeen) {
             0U);
 }
 
+// ---- Which datagrams ----------------------------------------------------------------------------
+
+std::uint32_t accepted_udp(const PortSet& listed, unsigned from, unsigned to, std::uint32_t type,
+                           bool v6 = false) {
+  const Packet datagram = udp({.source = from, .target = to, .payload = 40});
+  const auto bytes = run_filter(capture_filter(listed, kUsual),
+                                v6 ? ip6({.next = 17}, datagram) : ip4({.protocol = 17}, datagram),
+                                {.packet_type = type, .ethertype = v6 ? kIp6 : kIp4});
+  EXPECT_TRUE(bytes);
+  return bytes.value_or(0xdead);
+}
+
+TEST(CaptureFilterUdp, OnlyWhatIsForAListedPortIsSeen) {
+  const PortSet listed = ports({{69, 69}, {161, 162}, {40000, 40000}});
+  for (const bool v6 : {false, true}) {
+    const std::uint32_t whole = v6 ? 48 : 28;
+    for (const unsigned to : {69U, 161U, 162U, 40000U})
+      EXPECT_EQ(accepted_udp(listed, 53, to, PACKET_HOST, v6), whole) << to;
+    for (const unsigned to : {1U, 53U, 68U, 70U, 160U, 163U, 443U, 39999U, 40001U, 65535U})
+      EXPECT_EQ(accepted_udp(listed, 69, to, PACKET_HOST, v6), 0U) << to;
+  }
+}
+
+TEST(CaptureFilterUdp, OnlyWhatWeSendFromAListedPortIsSeen) {
+  const PortSet listed = ports({{69, 69}, {161, 162}});
+  for (const bool v6 : {false, true}) {
+    EXPECT_EQ(accepted_udp(listed, 161, 53, PACKET_OUTGOING, v6), v6 ? 48U : 28U);
+    EXPECT_EQ(accepted_udp(listed, 53, 161, PACKET_OUTGOING, v6), 0U)
+        << "a busy name server's answers";
+  }
+}
+
+TEST(CaptureFilterUdp, WithoutAListedPortNoneIsSeen) {
+  EXPECT_EQ(accepted_udp({}, 53, 69, PACKET_HOST), 0U);
+  EXPECT_EQ(accepted_udp({}, 69, 53, PACKET_OUTGOING), 0U);
+}
+
+TEST(CaptureFilterUdp, EveryListedPortIsSeenAndNoAnswerThatIsNotListed) {
+  PortSet listed = ports({{50000, 50000}});
+  for (std::uint32_t number = 1; number < 32768; number += 7)
+    listed.add(port(number));
+  const std::vector<sock_filter> program = capture_filter(listed, kUsual);
+  for (std::uint32_t to = 1; to <= 65535; ++to) {
+    const auto bytes =
+        run_filter(program, ip4({.protocol = 17}, udp({.target = to, .payload = 8})), {});
+    ASSERT_TRUE(bytes);
+    if (listed.contains(port(to))) {
+      ASSERT_EQ(*bytes, 28U) << to;
+    } else if (to >= 32768) {
+      ASSERT_EQ(*bytes, 0U) << to;
+    }
+  }
+}
+
+TEST(CoveringRanges, AreExactWhereThereAreFew) {
+  const PortSet listed = ports({{1, 1}, {7, 9}, {40000, 50000}, {65535, 65535}});
+  EXPECT_EQ(covering_ranges(listed, kUsual), listed.ranges());
+  EXPECT_TRUE(covering_ranges({}, kUsual).empty());
+}
+
+TEST(CoveringRanges, LeaveTheSmallestGapsIn) {
+  PortSet listed;
+  for (std::uint32_t i = 0; i < 2 * kUdpRanges; ++i)
+    listed.add(port(i % 2 == 0 ? 1 + 1000 * i : 4 + 1000 * (i - 1)));
+  const auto ranges = covering_ranges(listed, kUsual);
+  ASSERT_EQ(ranges.size(), kUdpRanges);
+  for (std::uint32_t i = 0; i < kUdpRanges; ++i)
+    EXPECT_EQ(ranges.at(i), std::pair(port(1 + 2000 * i), port(4 + 2000 * i)));
+}
+
+TEST(CoveringRanges, AnAnswersPortIsTheLastToBeLetThrough) {
+  // Far apart below the answers' ports, two apart among them.
+  PortSet listed;
+  for (std::uint32_t number = 1000; number <= 30000; number += 1000)
+    listed.add(port(number));
+  for (std::uint32_t number = 40000; number < 40000 + 2 * (kUdpRanges - 1); number += 2)
+    listed.add(port(number));
+  PortSet let_through;
+  for (const auto& [first, last] : covering_ranges(listed, kUsual))
+    let_through.add_range(first, last);
+  for (std::uint32_t number = 32768; number <= 60999; ++number)
+    EXPECT_EQ(let_through.contains(port(number)), listed.contains(port(number))) << number;
+}
+
 // ---- With the parser ----------------------------------------------------------------------------
 
 // What the filter leaves of a packet must be enough for the parser: whatever parses whole and is
@@ -227,7 +330,7 @@ TEST(CaptureFilter, LeavesTheParserWhatItNeeds) {
   const auto below = [&engine](std::uint32_t bound) {
     return static_cast<std::uint32_t>(engine() % bound);
   };
-  const std::vector<sock_filter> program = capture_filter();
+  const std::vector<sock_filter> program = filter_of_every_port();
   int compared = 0;
   for (int i = 0; i < 20'000; ++i) {
     const unsigned flags = below(256);

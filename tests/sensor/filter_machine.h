@@ -11,8 +11,15 @@
 #include <utility>
 
 #include "common/bytes.h"
+#include "common/port_set.h"
 
 namespace portsentry::sensor {
+
+inline PortSet every_port() {
+  PortSet ports;
+  ports.add_range(*Port::make(1), *Port::make(65535));
+  return ports;
+}
 
 // What the kernel knows about a packet.
 struct About {
@@ -99,6 +106,12 @@ inline std::optional<std::uint32_t> run_filter(std::span<const sock_filter> prog
         break;
       case BPF_JMP | BPF_JEQ | BPF_K:
         at += a == op.k ? op.jt : op.jf;
+        break;
+      case BPF_JMP | BPF_JGE | BPF_K:
+        at += a >= op.k ? op.jt : op.jf;
+        break;
+      case BPF_JMP | BPF_JGT | BPF_K:
+        at += a > op.k ? op.jt : op.jf;
         break;
       case BPF_JMP | BPF_JSET | BPF_K:
         at += (a & op.k) != 0 ? op.jt : op.jf;

@@ -64,12 +64,12 @@ TEST(OwnFlows, AQuestionToManyIsAnsweredByAnyNeighbourAndByNobodyElse) {
 
 TEST(OwnFlows, NothingIsAnAnswerBeforeAnythingWasSent) {
   const OwnFlows flows({1, 2});
-  EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5000), Clock::time_point{}));
+  EXPECT_FALSE(flows.answers(datagram(kResolver, 53, kHere, 5000), kStart));
 }
 
 // A resolver whose answer comes just after a reload.
 TEST(OwnFlows, ForItsFirstMinuteWhatLooksLikeAnAnswerIsTakenForOne) {
-  const OwnFlows flows({1, 2}, kStart);
+  const OwnFlows flows({1, 2}, kStart, {.first = 32768, .last = 60999});
   const auto late = [&](std::uint16_t from, std::uint16_t to, Clock::duration after) {
     return flows.answers(datagram(kResolver, from, kHere, to), kStart + after);
   };

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "common/unique_fd.h"
+#include "filter_machine.h"
 
 namespace portsentry::sensor {
 namespace {
@@ -119,7 +120,7 @@ class CaptureTest : public testing::Test {
   }
 
   void filter() {
-    const auto done = capture_->filter_for_good(capture_filter());
+    const auto done = capture_->filter_for_good(capture_filter(every_port(), {}));
     ASSERT_TRUE(done) << done.error().what;
   }
 
