@@ -48,7 +48,8 @@ enum LastLabel : unsigned {
   kUdpSent,  // likewise, of what we send
   kUdpPort,  // its port that counts is in A
   kUdpWanted,
-  kWalkOn,  // a chain of headers for user space
+  kHandUp,  // the bytes up to A
+  kWalkOn,  // headers that user space looks for
   kReject,
   kLabels,
 };
@@ -303,6 +304,9 @@ void udp(Assembler& code, std::span<const std::pair<Port, Port>> ranges) {
   code.place(kUdpWanted);
   code.a_is_x();
   code.add(kUdpHeader);
+
+  code.place(kHandUp);
+  code.if_at_least(kSlotLength, kWalkOn, kNext);
   code.accept_a();
 }
 
@@ -321,22 +325,22 @@ void endings(Assembler& code, std::span<const std::pair<Port, Port>> ranges) {
   code.place(kTcpFirstPart);
   code.a_is_x();
   code.add(kTcpToFlags);
-  code.accept_a();
+  code.jump(kHandUp);
 
   code.place(kTcpSecondPart);
   code.a_is_x();
   code.add(kTcpToFlags - 8);
-  code.accept_a();
+  code.jump(kHandUp);
 
   code.place(kTcpFirstPartBehind);
   code.a_is_x();
   code.add(kFragmentHeader + kTcpToFlags);
-  code.accept_a();
+  code.jump(kHandUp);
 
   code.place(kTcpSecondPartBehind);
   code.a_is_x();
   code.add(kFragmentHeader + kTcpToFlags - 8);
-  code.accept_a();
+  code.jump(kHandUp);
 
   code.place(kVlan);
   code.half_at(0);

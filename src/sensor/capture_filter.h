@@ -12,6 +12,8 @@
 //               is all extension headers: kCaptureLength bytes, for user space to walk
 //     priority tags (VLAN 0) behind the first one, which Linux skips, however many there are:
 //               kCaptureLength bytes, for user space to walk
+//     of all of these where those bytes are kSlotLength or more, which nobody but an attacker sends:
+//               kCaptureLength bytes
 //     (a tag with a number belongs to a VLAN interface, which shows the packet again without it)
 //   from us (PACKET_OUTGOING), not on loopback:
 //     UDP over IPv4 (whole or first fragment) and IPv6 (directly after the fixed header), from a port
@@ -36,11 +38,14 @@
 
 namespace portsentry::sensor {
 
-// What is handed up of a chain that the filter does not walk itself; and the snap length that the
-// capture should have (plus the cooked header, 20 bytes for SLL2). A transport header beyond it is
+// What is handed up of a chain that the filter does not walk itself. A transport header beyond it is
 // out of the parser's reach, and its packet counts as malformed. Linux answers a probe behind any
 // number of extension headers that fit one packet (tried), so this is Ethernet's longest.
 inline constexpr std::uint32_t kCaptureLength = 1500;
+
+// What a place of the capture's ring holds at least. IPv4 needs 74 bytes at most, IPv6 without
+// extension headers 54. Exactly so many bytes are never asked for: Capture::whole().
+inline constexpr std::uint32_t kSlotLength = 108;
 
 [[nodiscard]] std::vector<sock_filter> capture_filter(const PortSet& udp,
                                                       const EphemeralPorts& ephemeral);

@@ -16,7 +16,8 @@ namespace {
 // Descriptors: 2 stderr (/dev/null by now), and those of descriptors.h. The capture socket has a
 // number from 16 to 31, and no row below lets a byte out of it: sendto(2) on an AF_PACKET socket works
 // without a capability and under a locked filter (tried), so this table is all that keeps a captured
-// sensor from injecting frames. Packets arrive in a ring that was mapped before the seal.
+// sensor from injecting frames. Packets arrive in a ring that was mapped before the seal,
+// and the longest beside it.
 //
 // Nor out of the traps' feed, which root bound to its group: a captured sensor that could send there
 // would be refused by the kernel only for want of CAP_NET_ADMIN.
@@ -51,6 +52,8 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
      {argument_is(1, SOL_PACKET), argument_is(2, PACKET_STATISTICS)}},
     {SCMP_SYS(getsockopt), "getsockopt", "libpcap asks why poll reported an error",
      {argument_is(1, SOL_SOCKET), argument_is(2, SO_ERROR)}},
+    {SCMP_SYS(recvfrom), "recvfrom", "a packet whose headers are longer than a place of the ring",
+     {a_capture_number(0), argument_is(3, MSG_DONTWAIT)}},
     {SCMP_SYS(close), "close", "the traps take its place: the capture is closed", {a_capture_number(0)}},
     {SCMP_SYS(dup3), "dup3", "and its numbers are taken again",
      {on_descriptor(kNull), a_capture_number(1)}},

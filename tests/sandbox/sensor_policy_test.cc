@@ -407,6 +407,10 @@ TEST(SensorPolicy, ClosesItsCaptureAndTakesItsNumbersAgain) {
     REQUIRE(pcap_get_selectable_fd(capture) < sensor::kCaptureEnd);
     REQUIRE(sensor::take_low_numbers(null).has_value());
     REQUIRE(install(sensor::kPolicy).has_value());
+    std::array<char, 16> long_packet{};  // none waits
+    REQUIRE(recv(pcap_get_selectable_fd(capture), long_packet.data(), long_packet.size(),
+                 MSG_DONTWAIT) == -1);
+    REQUIRE(errno == EAGAIN);
     pcap_close(capture);
     for (int number = sensor::kFirstCapture; number < sensor::kCaptureEnd; ++number)
       REQUIRE(dup3(sensor::kNull, number, O_CLOEXEC) == number);
@@ -447,8 +451,10 @@ TEST(SensorPolicy, OnlyReceivesFromTheTraps) {
 }
 
 TEST(SensorPolicy, ReceivesOnlyWhereItHasARow) {
+  EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(kCapture, &byte, 1, 0));
   for (const int fd : {0, 1, 2, 4, sensor::kEpoll, sensor::kNull, kCapture}) {
-    EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(fd, &byte, 1, MSG_DONTWAIT));
+    if (fd != kCapture)
+      EXPECT_DIES_BY_FILTER(sensor::kPolicy, char byte = 0; recv(fd, &byte, 1, MSG_DONTWAIT));
     EXPECT_DIES_BY_FILTER(sensor::kPolicy, msghdr m{}; recvmsg(fd, &m, MSG_DONTWAIT));
   }
 }

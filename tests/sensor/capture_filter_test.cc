@@ -181,6 +181,17 @@ TEST(CaptureFilterIp6, ALongerChainIsLeftToUserSpace) {
   EXPECT_EQ(accepted6(ip6({.next = 0}, four + extension(6) + tcp() + kPayload)), kCaptureLength);
 }
 
+TEST(CaptureFilterIp6, WhatDoesNotFitAPlaceOfTheRingIsHandedUpWhole) {
+  for (unsigned units = 1; units < 32; ++units) {
+    const std::uint32_t end = 40 + 8 * units + 14;
+    EXPECT_EQ(accepted6(ip6({.next = 60}, extension(6, units) + tcp() + kPayload)),
+              end < kSlotLength ? end : kCaptureLength);
+    const std::uint32_t end_of_udp = 40 + 8 * units + 8;
+    EXPECT_EQ(accepted6(ip6({.next = 60}, extension(17, units) + udp({.payload = 400}))),
+              end_of_udp < kSlotLength ? end_of_udp : kCaptureLength);
+  }
+}
+
 TEST(CaptureFilterIp6, AChainThatEndsInSomethingElseIsDropped) {
   for (const unsigned type : {58U, 50U, 59U, 4U, 253U}) {
     EXPECT_EQ(accepted6(ip6({.next = type}, tcp())), 0U) << type;

@@ -24,7 +24,9 @@
 #include <vector>
 
 #include "common/unique_fd.h"
+#include "craft.h"
 #include "filter_machine.h"
+#include "sensor/packet.h"
 
 namespace portsentry::sensor {
 namespace {
@@ -254,6 +256,85 @@ TEST_F(CaptureTest, StopsAtItsBudgetAndStaysReadable) {
   see_until(30);
   EXPECT_EQ(seen_.size(), 10U);
   EXPECT_FALSE(readable(0));
+}
+
+// ---- Headers that are longer than a place of the ring -------------------------------------------
+
+using craft::operator+;
+
+Buffer ip6_frame(const Buffer& network) {
+  Buffer bytes;
+  for (const unsigned octet : kHere)
+    number(bytes, octet, 1);
+  for (const unsigned octet : kThere)
+    number(bytes, octet, 1);
+  number(bytes, ETH_P_IPV6, 2);
+  return bytes + network;
+}
+
+// A probe of `port` behind options of so many times 8 bytes.
+Buffer behind_options(unsigned units, std::size_t payload, unsigned port = 23) {
+  return craft::ip6(
+      {.next = IPPROTO_DSTOPTS},
+      craft::extension(IPPROTO_TCP, units) + craft::tcp({.target = port}) + craft::filled(payload));
+}
+
+unsigned probed_port(const Seen& seen) {
+  const Parsed parsed = parse(seen.network, seen.ethertype);
+  const auto* segment = std::get_if<Segment>(&parsed);
+  return segment == nullptr ? 0 : segment->target_port;
+}
+
+TEST_F(CaptureTest, SeesAProbeWhereverItsHeadersEnd) {
+  filter();
+  for (unsigned units = 1; units <= 16; ++units) {
+    for (std::size_t payload = 0; payload <= 48; ++payload) {
+      const Buffer network = behind_options(units, payload);
+      transmit(ip6_frame(network));
+      ASSERT_TRUE(readable(2000));
+      seen_.clear();
+      ASSERT_EQ(dispatch(256), 1U);
+      const Seen& seen = seen_.at(0);
+      ASSERT_EQ(probed_port(seen), 23U) << units << " units, payload of " << payload;
+      EXPECT_EQ(seen.interface, ::if_nametoindex("here"));
+      EXPECT_EQ(seen.packet_type, PACKET_HOST);
+      // No byte that was not in the packet.
+      ASSERT_LE(seen.network.size(), network.size());
+      ASSERT_TRUE(std::equal(seen.network.begin(), seen.network.end(), network.begin()));
+    }
+  }
+  EXPECT_FALSE(readable(0));
+}
+
+TEST_F(CaptureTest, AFloodOfLongHeadersCostsItsLikeAndNobodyElse) {
+  filter();
+  constexpr unsigned kSent = 2000;
+  for (unsigned i = 0; i < kSent; ++i)
+    transmit(ip6_frame(behind_options(100, 400)));
+  transmit(tcp_frame(kSyn, 24));
+  std::uint64_t received = 0;
+  while (const unsigned count = dispatch(256))
+    received += count;
+  EXPECT_EQ(received, kSent + 1);
+  EXPECT_EQ(seen_.back().target_port(), 24U);
+  EXPECT_GT(std::ranges::count(seen_, 23U, probed_port), 10);
+  EXPECT_FALSE(readable(0)) << "nothing is left beside the ring";
+
+  seen_.clear();
+  transmit(ip6_frame(behind_options(100, 400, 25)));
+  ASSERT_TRUE(readable(2000));
+  dispatch(256);
+  ASSERT_EQ(seen_.size(), 1U);
+  EXPECT_EQ(probed_port(seen_.front()), 25U);
+}
+
+TEST_F(CaptureTest, HoldsABurstOfNineThousandPackets) {
+  filter();
+  constexpr unsigned kSent = 9000;
+  const Buffer frame = tcp_frame(kSyn);
+  for (unsigned i = 0; i < kSent; ++i)
+    transmit(frame);
+  EXPECT_EQ(*capture_->kernel_dropped(), 0U);
 }
 
 TEST_F(CaptureTest, CountsWhatTheRingHadNoRoomFor) {
