@@ -44,7 +44,8 @@ def port_set(ports):
 def orders(capture_tcp=(), capture_udp=(), tcp=(), udp=(), banner=b""):
     """The bytes of struct WatchOrders (src/common/watch.h)."""
     return (port_set(capture_tcp) + port_set(capture_udp) + port_set(tcp) + port_set(udp) +
-            len(banner).to_bytes(2, "little") + banner.ljust(1030, b"\0"))
+            (32768).to_bytes(2, "little") + (60999).to_bytes(2, "little") +
+            len(banner).to_bytes(2, "little") + banner.ljust(1026, b"\0"))
 
 
 def sealed(data):
