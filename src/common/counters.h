@@ -37,6 +37,7 @@ enum class SensorCounter : std::uint8_t {
   proofs_asked,        // does that source hold a connection to a service of ours?
   proofs_found,        // it does
   kernel_dropped,      // the capture ring was full (tp_drops)
+  capture_busy,        // times that packets came too fast to be looked at one by one
   trapped,             // packets that the kernel's traps told of
   held,                // of which the kernel held the source
   acquitted,           // of these, probes that came to nothing, and were told so
@@ -78,6 +79,7 @@ inline constexpr std::array<std::string_view, kSensorCounters> kSensorCounterNam
     "proofs_asked",
     "proofs_found",
     "kernel_dropped",
+    "capture_busy",
     "trapped",
     "held",
     "acquitted",

@@ -87,6 +87,7 @@ class Sensor {
   void add_failed_contacts(unsigned count) { tally_.add(SensorCounter::contact_failed, count); }
   // Packets that were lost before they got here, in all.
   void set_kernel_dropped(std::uint64_t count) { tally_.set(SensorCounter::kernel_dropped, count); }
+  void set_capture_busy(std::uint64_t count) { tally_.set(SensorCounter::capture_busy, count); }
   void set_trap_lost(std::uint64_t count) { tally_.set(SensorCounter::trap_lost, count); }
 
  private:

@@ -102,7 +102,7 @@ void Service::configure(const SensorConfig& config) {
 
 void Service::serve() {
   phase_ = Phase::serving;
-  if (means_.capture) loop_.watch(means_.capture->fd(), [this](short) { see(); });
+  watch_capture();
   // Also where we do not look at it: what waits there would be old when we do.
   if (means_.feed) loop_.watch(means_.feed->fd(), [this](short) { hear_traps(); });
   loop_.watch(inquiry_.fd(), [this](short) { hear_kernel(); });
@@ -120,7 +120,7 @@ void Service::hand_over() {
   // Last, so that nobody is held for long whom we told nothing of. The successor reads there, too.
   for (unsigned i = 0; by_traps_ && i < kLastTurns && hear_traps() != 0; ++i) {
   }
-  if (means_.capture) loop_.unwatch(means_.capture->fd());
+  unwatch_capture();
   if (means_.feed) loop_.unwatch(means_.feed->fd());
   loop_.unwatch(inquiry_.fd());
   send_counters();
@@ -182,6 +182,32 @@ SensorToMonitor Service::next_word() {
   return HandedOver{};
 }
 
+void Service::watch_capture() {
+  if (means_.capture) loop_.watch(means_.capture->fd(), [this](short) { look(); });
+}
+
+void Service::unwatch_capture() {
+  if (draining_) loop_.cancel(*std::exchange(draining_, std::nullopt));
+  if (means_.capture) loop_.unwatch(means_.capture->fd());
+}
+
+// Under a flood the timer's turn comes, whatever arrives: what the ring still holds after a turn waits
+// for the others only.
+void Service::look() {
+  const bool was_draining = draining_.has_value();
+  draining_.reset();
+  const unsigned frames = see();
+  const auto how = pace_.looked(frames, Clock::now());
+  if (how == CapturePace::Look::at_once) {
+    if (was_draining) watch_capture();
+    return;
+  }
+  if (!was_draining) loop_.unwatch(means_.capture->fd());
+  sensor_->set_capture_busy(pace_.busy());
+  const bool more = frames == kFramesPerTurn;
+  draining_ = loop_.after(more ? Clock::duration{} : CapturePace::kInterval, [this] { look(); });
+}
+
 unsigned Service::see() {
   // A packet may be for an address that is a moment old; the kernel told of that before it.
   if (!refresh_view()) return 0;
@@ -210,7 +236,7 @@ void Service::use_traps() {
   by_traps_ = true;
   if (!means_.capture) return;
   if (const auto dropped = means_.capture->kernel_dropped()) sensor_->set_kernel_dropped(*dropped);
-  loop_.unwatch(means_.capture->fd());
+  unwatch_capture();
   const auto closed = Capture::close(*std::exchange(means_.capture, std::nullopt));
   if (!closed) loop_.stop(kSensorCaptureLost);
 }

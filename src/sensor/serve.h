@@ -10,6 +10,7 @@
 #include "common/rtnetlink.h"
 #include "common/watch.h"
 #include "sensor/bound.h"
+#include "sensor/capture_pace.h"
 #include "sensor/inquiry.h"
 #include "sensor/sensor.h"
 #include "sensor/service_lookup.h"
@@ -79,6 +80,9 @@ class Service {
     return phase_ == Phase::announcing || phase_ == Phase::handing_over;
   }
 
+  void watch_capture();
+  void unwatch_capture();
+  void look();
   unsigned see();
   void use_traps();
   unsigned hear_traps();
@@ -101,6 +105,8 @@ class Service {
   std::optional<Sensor> sensor_;           // once configured
   std::optional<SensorToMonitor> unsaid_;  // found no room yet
   std::deque<SensorToMonitor> owed_;       // the same, of what was told while serving
+  CapturePace pace_;
+  std::optional<EventLoop::Timer> draining_;  // instead of watching the capture
   std::optional<EventLoop::Timer> looking_after_;
   std::optional<Clock::time_point> look_at_;
   std::size_t announced_ = 0;   // of the ports that could not be bound
