@@ -118,6 +118,10 @@ std::uint32_t EvidenceTable::ports_of(const Source& source) {
   return suspects_[lookup(source)].count;  // of nobody: 0
 }
 
+bool EvidenceTable::told_of_many(const Source& source) {
+  return suspects_[lookup(source)].reports.spread;  // of nobody: false
+}
+
 std::vector<EvidenceTable::Memory> EvidenceTable::newest(const Source& source, const Place& except,
                                                          std::size_t most, Clock::time_point now) {
   std::vector<Memory> found;

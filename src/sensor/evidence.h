@@ -85,6 +85,9 @@ class EvidenceTable {
   // is not known.
   [[nodiscard]] std::uint32_t ports_of(const Source& source);
 
+  // Whether a report told of many ports of it (Reports::spread).
+  [[nodiscard]] bool told_of_many(const Source& source);
+
   // What it touched inside the window, the newest first, `except` not among them; at most `most`.
   struct Place {
     Protocol protocol;

@@ -17,10 +17,12 @@ constexpr std::size_t kMostEarly = 1024;
 
 // Look-ups of the kernel's sockets: each some 3 microseconds. A flood of forged sources takes what it
 // can: a source with a hit is left a half of the burst that it cannot have, and one whose next port
-// makes it a scanner beyond doubt a quarter that neither can have.
+// makes it a scanner beyond doubt a quarter that neither can have. Who has been told of as one gets the
+// least: its next report says nothing new, and it may be the flood.
 constexpr std::uint32_t kLookupsPerSecond = 20'000;
 constexpr std::uint32_t kLookupBurst = 2'000;
-constexpr unsigned kForStrangers = 50;  // percent
+constexpr unsigned kForTold = 25;  // percent
+constexpr unsigned kForStrangers = 50;
 constexpr unsigned kForKnown = 75;
 
 // Reports of few ports a second, and at once: fewer than the channel holds, so that under a flood of
@@ -215,9 +217,10 @@ Sensor::Judgement Sensor::service_judgement(const Segment& packet, Port port,
   };
   const Source source = Source::of(packet.source, view.is_on_link(packet.source));
   const std::uint32_t known = tracker_.ports_of(source);
-  const unsigned share = known == 0                     ? kForStrangers
-                         : known + 1 < Tracker::kSpread ? kForKnown
-                                                        : 100;
+  const unsigned share = known == 0                      ? kForStrangers
+                         : known + 1 < Tracker::kSpread  ? kForKnown
+                         : tracker_.told_of_many(source) ? kForTold
+                                                         : 100;
   if (!lookups_.take(now, share)) {
     short_since_ = now;
     if (!in_grace && on_list(packet.protocol, port, now)) return {{}, false};

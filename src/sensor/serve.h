@@ -109,8 +109,9 @@ class Service {
   std::optional<EventLoop::Timer> draining_;  // instead of watching the capture
   std::optional<EventLoop::Timer> looking_after_;
   std::optional<Clock::time_point> look_at_;
-  std::size_t announced_ = 0;   // of the ports that could not be bound
-  SensorTally told_;            // as the monitor knows it
+  std::optional<Clock::time_point> ask_at_;  // for a proof: not before
+  std::size_t announced_ = 0;                // of the ports that could not be bound
+  SensorTally told_;                         // as the monitor knows it
   bool by_traps_ = false;       // they are our eyes; else what they tell is thrown away
   bool judging_later_ = false;  // the one-shot timer for lone halves of headers runs
   bool telling_later_ = false;  // the counters' one-shot timer runs

@@ -89,6 +89,10 @@ class Tracker {
   [[nodiscard]] std::uint32_t ports_of(const Source& source) {
     return table_of(source).ports_of(source);
   }
+  // Whether a report told of kSpread ports of it, since it reached them.
+  [[nodiscard]] bool told_of_many(const Source& source) {
+    return table_of(source).told_of_many(source);
+  }
 
   [[nodiscard]] std::size_t tracked(bool v4) const;
   // Reserved for both families.

@@ -778,6 +778,31 @@ TEST_F(FloodTest, AScannerOfFivePortsIsToldAtItsFifthWhateverTheFlood) {
   }
 }
 
+TEST_F(FloodTest, AScannerOfFivePortsIsToldWhateverOneThatIsKnownSends) {
+  start(2);
+  const auto flood_of_one = [this] {
+    for (int i = 0; i < 1000; ++i) {
+      receive({.source = "198.51.100.66",
+               .target_port = static_cast<std::uint16_t>(1000 + forged_++ % 997)});
+    }
+    list_ports();
+  };
+  for (int i = 0; i < 50; ++i) {
+    flood_of_one();
+    now_ += std::chrono::milliseconds(1);
+  }
+  reports_.clear();
+  for (std::uint16_t port = 1500; port < 1505; ++port) {
+    flood_of_one();
+    receive({.target_port = port});
+    now_ += std::chrono::milliseconds(1);
+  }
+  const auto told = std::ranges::find_if(reports_, [](const Detection& report) {
+    return report.address == *Address::parse("198.51.100.7") && report.distinct_ports == 5;
+  });
+  EXPECT_NE(told, reports_.end());
+}
+
 TEST_F(FloodTest, WithoutALookUpNobodyIsToldAbout) {
   // Everything that is told was asked about: with the list alone a service that was just started
   // would not be known.
