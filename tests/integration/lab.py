@@ -21,6 +21,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -29,6 +30,7 @@ import unittest
 import packets
 
 CLONE_NEWNET = 0x40000000
+NETLINK_NETFILTER = 12
 ETH_P_ALL = 0x0003
 
 # What the private file system holds; run.py names the build directory.
@@ -211,6 +213,14 @@ class Host:
         if kind == socket.SOCK_STREAM:
             endpoint.listen(64)
         return endpoint
+
+    def forget_connections(self):
+        """Empties connection tracking."""
+        with self.endpoint(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as netlink:
+            # nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE of everything, acknowledged.
+            netlink.send(struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0))
+            if error := struct.unpack_from("=i", netlink.recv(512), 16)[0]:
+                raise OSError(-error, "connection tracking cannot be emptied")
 
     def tcp_answer(self, target, port, timeout=0.6):
         """What one SYN brings: 'open' (SYN-ACK), 'closed' (RST) or 'silent'.

@@ -4,6 +4,7 @@ The test plays root and monitor: it seals watch orders and speaks the channel by
 message, and can end one sensor at the moment when another has taken over."""
 
 import fcntl
+import contextlib
 import os
 import pathlib
 import resource
@@ -145,7 +146,10 @@ class Sensor:
             self.channel.settimeout(DEADLINE)
 
     def packet_sockets(self, guard):
-        inodes = {os.readlink(f"/proc/{self.pid}/fd/{n}") for n in os.listdir(f"/proc/{self.pid}/fd")}
+        inodes = set()
+        for number in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                inodes.add(os.readlink(f"/proc/{self.pid}/fd/{number}"))
         packet = guard.run(["cat", "/proc/net/packet"]).stdout.splitlines()[1:]
         return [line for line in packet if f"socket:[{line.split()[-1]}]" in inodes]
 

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 
-from lab import DEADLINE, PATIENCE, LabTest, await_true
+from lab import DEADLINE, NETLINK_NETFILTER, PATIENCE, LabTest, await_true
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 GATEWAY = "10.77.0.254"
 VICTIM = "10.77.0.77"  # somebody with no part in this
 MILLION = 1_000_000
-NETLINK_NETFILTER = 12
 NFNLGRP_NFTABLES = 7
 SO_RCVBUFFORCE = 33
 RATE = 50_000  # a second, of the flood in which a time is measured

@@ -10,14 +10,12 @@ import contextlib
 import itertools
 import json
 import socket
-import struct
 import time
 
 import packets
 from lab import PATIENCE, LabTest, await_true
 
 SOL_IPV6, IP_TRANSPARENT, IPV6_TRANSPARENT = 41, 19, 75
-NETLINK_NETFILTER = 12
 ETH_P_ALL = 0x0003
 TCP_REPAIR = 19
 TIME_WAIT = "06"  # /proc/net/tcp
@@ -105,10 +103,7 @@ class KernelRules(LabTest):
 
     def forget_connections(self):
         """Empties connection tracking and the minute of grace: what a socket wants, only the socket tells now."""
-        with self.guard.entered(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as netlink:
-            # nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE of everything, acknowledged.
-            netlink.send(struct.pack("=IHHIIBBH", 20, 1 << 8 | 2, 5, 1, 0, 0, 0, 0))
-            self.assertEqual(struct.unpack_from("=i", netlink.recv(512), 16)[0], 0)
+        self.guard.forget_connections()
         self.guard.nft("flush set inet portsentry served")
 
 
