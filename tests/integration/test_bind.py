@@ -3,8 +3,8 @@
 The test plays root and monitor: it seals watch orders and speaks the channel byte by byte, so it sees each
 message, and can end one sensor at the moment when another has taken over."""
 
-import fcntl
 import contextlib
+import fcntl
 import os
 import pathlib
 import resource
