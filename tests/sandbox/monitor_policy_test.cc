@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -62,6 +63,14 @@ TEST(MonitorPolicy, TakesANewSensorsChannelToItsPlace) {
     received.fd.reset();
     REQUIRE(send(10, kWord.data(), kWord.size(), MSG_NOSIGNAL) == 4);
     REQUIRE(sensor_end.receive().got == Channel::Got::message);
+  });
+  EXPECT_EQ(ended.how, kLived) << ended.words;
+}
+
+TEST(MonitorPolicy, LetsTheEnforcerGoFirst) {
+  const auto ended = run([] {
+    REQUIRE(install(monitor::kPolicy).has_value());
+    REQUIRE(sched_yield() == 0);
   });
   EXPECT_EQ(ended.how, kLived) << ended.words;
 }
