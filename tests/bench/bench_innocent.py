@@ -138,13 +138,10 @@ def measure(report, arguments):
                 for kind in kinds:
                     values[kind] = statistics.median(found[name, kind])
                     line += f"{values[kind]:16,.0f}"
-                    if base != name:
-                        # Of the same run: another load on this machine disturbs both.
-                        tax = statistics.median(a - b for a, b in zip(found[name, kind], found[base, kind]))
-                        values[f"{kind}, tax"] = tax
-                        line += f" ({tax:+5.0f})"
-                    else:
-                        line += " " * 8
+                    # Of the same run: another load on this machine disturbs both.
+                    tax = statistics.median(a - b for a, b in zip(found[name, kind], found[base, kind]))
+                    values[f"{kind}, tax"] = tax
+                    line += f" ({tax:+5.0f})" if base != name else " " * 8
                 report.row(line, bench="innocent", condition=name, hold=hold or "", **values)
 
     result = unittest.TestResult()
