@@ -81,7 +81,11 @@ TEST(TrapRules, ScopeAllLetsNothingOfAHeldSourceThrough) {
 TEST(TrapRules, InterfacesAreNamesAndNothingElse) {
   Config config = armed();
   config.interfaces = {"eth0", "wg-home", "vlan.7@x:1"};
-  EXPECT_TRUE(has(rules(config), R"(trap iifname != { "eth0", "wg-home", "vlan.7@x:1" } accept)"));
+  for (const char* const chain : {"tcp_probe", "udp_probe"}) {
+    EXPECT_TRUE(has(rules(config), std::string(chain) +
+                                       R"( iifname != { "eth0", "wg-home", "vlan.7@x:1" } accept)"))
+        << chain;
+  }
   for (const char* const name :
        {"eth0\" } accept; flush ruleset; #", "a b", "a\"", "a*", "a;", "a\\"}) {
     config.interfaces = {name};
