@@ -156,11 +156,14 @@ def measure(report, arguments):
                     values |= {f"{name} learned": learned, f"{name} after": after,
                                f"{name} after, worst": max(run["after"] for run in runs)}
                 report.row(line, bench="leak", scan=scan, **values)
-            if "1.2" in names:
-                total = {name: sum(statistics.median(run["after"] for run in runs)
-                                   for (_, who), runs in found.items() if who == name) for name in names}
-                print(f"answers after the trigger, all scans: 1.2 {total['1.2']:,.0f}, without hold {total['no hold']:,.0f} "
-                      f"(1.2 gives {total['1.2'] / max(total['no hold'], 1):,.1f} times as many), with hold {total['hold']:,.0f}")
+            total = {name: sum(statistics.median(run["after"] for run in runs) for (_, who), runs in found.items()
+                               if who == name) for name in names}
+            values = {f"{name} after": after for name, after in total.items()}
+            if "1.2" in total:
+                values["1.2 : no hold"] = round(total["1.2"] / max(total["no hold"], 1), 1)
+            report.row("answers after the trigger, all scans: " +
+                       ", ".join(f"{name} {value:,.1f}" for name, value in values.items()),
+                       bench="leak, all scans together", **values)
 
     test = Leak()
     result = unittest.TestResult()

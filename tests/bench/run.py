@@ -119,15 +119,20 @@ def once(name, argv_of, path, arguments):
 # ---- Medians and tables ---------------------------------------------------------------------------------------
 
 def medians(runs):
-    """Rows with the same place and the same words are the same figure."""
+    """Rows with the same place and the same words are the same figure. Of what is called the worst: the worst."""
     found = {}
     for rows in runs:
         for place, row in enumerate(rows):
             words = tuple((key, value) for key, value in row.items() if isinstance(value, (str, bool)))
             found.setdefault((place, words), []).append(row)
-    return [{key: statistics.median(row[key] for row in rows) if isinstance(value, (int, float)) and
-             not isinstance(value, bool) else value for key, value in rows[0].items()}
-            for (_, _), rows in found.items() if all(rows[0].keys() == row.keys() for row in rows)]
+
+    def together(key, value, rows):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return value
+        return (max if key.endswith("worst") else statistics.median)(row[key] for row in rows)
+
+    return [{key: together(key, value, rows) for key, value in rows[0].items()}
+            for rows in found.values() if all(rows[0].keys() == row.keys() for row in rows)]
 
 
 def cell(value):
