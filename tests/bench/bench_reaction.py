@@ -75,6 +75,7 @@ def measure(report, arguments):
 
 def add_arguments(parser):
     parser.add_argument("--bans", type=int, default=200, help="in each case (default 200, a second each)")
+    parser.add_argument("--quick", action="store_const", dest="bans", const=20, help="twenty in each case")
     parser.add_argument("--realtime", action="store_true",
                         help="at a real-time priority, for a machine that others use meanwhile")
 
