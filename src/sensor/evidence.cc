@@ -66,21 +66,21 @@ EvidenceTable::EvidenceTable(const Settings& settings)
       max_extra_(max_sources_ + 2 * kMaxTrigger),
       enough_(settings.enough),
       window_(settings.window),
-      seed_(settings.seed) {
+      seed_(settings.seed),
+      // Powers of two: a mask picks the bucket.
+      suspect_buckets_(std::bit_floor(std::size_t{max_sources_})),
+      touch_buckets_(std::bit_floor(std::size_t{max_sources_} + max_extra_)) {
   const std::size_t max_touches = std::size_t{max_sources_} + max_extra_;
   suspects_.reserve(max_sources_ + std::size_t{1});
   touches_.reserve(max_touches + 1);
   // Place 0 stands for none; it is in no bucket and no list.
   suspects_.push_back({.source = Source::of(Address::v4(0, 0, 0, 0), false)});
   touches_.push_back({});
-  // Powers of two: a mask picks the bucket.
-  suspect_buckets_.resize(std::bit_floor(std::size_t{max_sources_}));
-  touch_buckets_.resize(std::bit_floor(max_touches));
 }
 
 std::size_t EvidenceTable::bytes() const {
   return suspects_.capacity() * sizeof(Suspect) + touches_.capacity() * sizeof(Touch) +
-         (suspect_buckets_.capacity() + touch_buckets_.capacity()) * sizeof(Index) + sizeof(*this);
+         (suspect_buckets_.size() + touch_buckets_.size()) * sizeof(Index) + sizeof(*this);
 }
 
 EvidenceTable::Index& EvidenceTable::bucket_of(const Source& source) {

@@ -27,6 +27,7 @@
 #include "common/event_loop.h"
 #include "common/messages.h"
 #include "common/net_types.h"
+#include "common/zeroed_pages.h"
 #include "sensor/keyed_hash.h"
 
 namespace portsentry::sensor {
@@ -208,8 +209,8 @@ class EvidenceTable {
 
   std::vector<Suspect> suspects_;
   std::vector<Touch> touches_;
-  std::vector<Index> suspect_buckets_;
-  std::vector<Index> touch_buckets_;
+  ZeroedPages<Index> suspect_buckets_;
+  ZeroedPages<Index> touch_buckets_;
   Index free_suspect_ = 0;
   Index free_touch_ = 0;
 

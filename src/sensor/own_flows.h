@@ -34,6 +34,7 @@
 
 #include "common/ephemeral.h"
 #include "common/event_loop.h"
+#include "common/zeroed_pages.h"
 #include "sensor/keyed_hash.h"
 #include "sensor/packet.h"
 
@@ -74,7 +75,7 @@ class OwnFlows {
   HashKey seed_;
   Clock::time_point born_;
   EphemeralPorts ephemeral_;
-  std::vector<Bucket> buckets_;
+  ZeroedPages<Bucket> buckets_;
 };
 
 }  // namespace portsentry::sensor
