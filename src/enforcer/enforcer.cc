@@ -19,17 +19,19 @@ constexpr int kStuckMilliseconds = 5000;
 // How many of its messages are handled before launcher, timers and the kernel get their turn. Few:
 // the kernel can take 15 ms to replace one ban.
 constexpr int kBurst = 8;
+constexpr int kRestoreBurst = 256;
 
 }  // namespace
 
 // ---- channel A ----------------------------------------------------------------------------------
 
 void Enforcer::on_monitor() {
-  for (int i = 0; i < kBurst; ++i) {
+  // Restores are gathered, and cheap together.
+  for (int i = 0; i < kBurst || (!gathered_.empty() && i < kRestoreBurst); ++i) {
     const auto received = parts_.monitor.receive();
     switch (received.got) {
       case Channel::Got::nothing:
-        return;
+        return restore_gathered();
       // The launcher sees the monitor's end and stops everything; there is nothing left to listen
       // to.
       case Channel::Got::closed:
@@ -44,8 +46,11 @@ void Enforcer::on_monitor() {
     if (!legal(*message, phase_)) {
       fatal("the monitor sent " + std::string(row_of(*message).verb) + " out of turn: stopping");
     }
+    // In order: what was gathered came first.
+    if (!std::holds_alternative<Restore>(*message)) restore_gathered();
     std::visit([this](const auto& m) { handle(m); }, *message);
   }
+  restore_gathered();
 }
 
 void Enforcer::handle(const Accept& accept) {

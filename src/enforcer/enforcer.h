@@ -101,6 +101,8 @@ class Enforcer {
   void handle(const Release&);
 
   // Bans.
+  void restore_gathered();
+  [[nodiscard]] Verdict judged(const Source& source, std::chrono::seconds duration) const;
   void place(std::uint64_t id, const Source& source, std::chrono::seconds duration,
              LauncherCommand command, const std::optional<BanCause>& cause, bool keep_sessions);
   Result<void> ban_natively(const Source& source, std::chrono::seconds duration, bool restoring,
@@ -198,6 +200,8 @@ class Enforcer {
   TokenBucket tests_{1, 10};
   TokenBucket reload_requests_{1, 1};
   std::uint32_t restored_ = 0;
+  std::vector<Restore> gathered_;  // to be restored together; empty between turns
+  bool one_by_one_ = false;        // until the next table: some of them hold already
   std::optional<EventLoop::Timer> restore_deadline_;
 
   bool loading_ = false;     // nft runs

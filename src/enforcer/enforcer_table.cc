@@ -97,6 +97,7 @@ void Enforcer::announce_table() {
   const bool again = std::exchange(announced_, true);
   phase_ = Phase::restoring;
   restored_ = 0;
+  one_by_one_ = false;
   restore_deadline_ = parts_.loop.after(kRestoreWindow, [] {
     fatal("the monitor did not finish restoring within a minute: stopping");
   });

@@ -28,6 +28,8 @@ struct Session {
 };
 inline constexpr std::size_t kMaxSessions = 64;  // of one source
 
+inline constexpr std::size_t kMaxRestored = 256;  // by one restore_all()
+
 // Networks of one exempt(): what fits one transaction.
 inline constexpr std::size_t kMaxExemptWritten = 4096;
 
@@ -50,6 +52,10 @@ class Firewall {
   // changed.
   virtual Result<void> restore(const Source& source, std::chrono::seconds remaining,
                                std::span<const Session> keep) = 0;
+
+  // Bans that hold nowhere yet, at most kMaxRestored, in one transaction: all of them or none. An
+  // error says nothing of the single ones: restore() them.
+  virtual Result<void> restore_all(std::span<const Held> bans) = 0;
 
   // Ends the ban of `source`, of whatever kind; success when there was none.
   virtual Result<void> unban(const Source& source) = 0;

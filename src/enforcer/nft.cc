@@ -254,6 +254,30 @@ Result<void> Nft::restore(const Source& source, seconds remaining, std::span<con
   return ban(source, remaining, keep);
 }
 
+// Each must be the first of its kind (NLM_F_EXCL), so that a yes is a yes to the time of each; and one
+// of them is looked at.
+Result<void> Nft::restore_all(std::span<const Held> bans) {
+  if (bans.empty()) return {};
+  if (bans.size() > kMaxRestored) return Error::from_errno("restore bans", E2BIG);
+  std::vector<Step> steps;
+  for (const Held& ban : bans) {
+    if (bad_duration(ban.remaining)) return refuse_duration(ban.source);
+    const Element element = element_of(ban.source, ban.remaining);
+    const auto same_set = [&](const Step& s) { return s.elements.front().set == element.set; };
+    const auto step = std::find_if(steps.begin(), steps.end(), same_set);
+    if (step == steps.end()) {
+      steps.push_back({NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, {element}});
+    } else {
+      step->elements.push_back(element);
+    }
+  }
+  const std::string attempt = "restore " + std::to_string(bans.size()) + " bans";
+  if (auto placed = commit(steps); !placed) return within(placed.error(), attempt);
+  if (auto same = read_back(steps.back().elements.back()); !same)
+    return within(same.error(), attempt);
+  return {};
+}
+
 Result<void> Nft::unban(const Source& source) {
   bool removed_one = false;
   for (const bool permanent : {false, true}) {

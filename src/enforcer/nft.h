@@ -35,6 +35,7 @@ class Nft final : public Firewall {
                    std::span<const Session> keep) override;
   Result<void> restore(const Source& source, std::chrono::seconds remaining,
                        std::span<const Session> keep) override;
+  Result<void> restore_all(std::span<const Held> bans) override;
   Result<void> unban(const Source& source) override;
   Result<std::vector<Held>> list() override;
   bool table_exists() override;

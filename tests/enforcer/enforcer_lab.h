@@ -41,6 +41,14 @@ class FakeFirewall final : public Firewall {
     held.erase(source);
     return {};
   }
+  Result<void> restore_all(std::span<const Held> bans) override {
+    together.push_back(bans.size());
+    if (refuse_together) return Error{"some hold already", EEXIST};
+    for (const Held& ban : bans) {
+      if (const auto done = restore(ban.source, ban.remaining, {}); !done) return done;
+    }
+    return {};
+  }
   Result<std::vector<Held>> list() override {
     std::vector<Held> all;
     for (const auto& [source, remaining] : held)
@@ -98,6 +106,8 @@ class FakeFirewall final : public Firewall {
   std::vector<Session> kept;  // by the last ban
   bool table = true;
   int restores = 0;
+  std::vector<std::size_t> together;  // how many each restore_all() had
+  bool refuse_together = false;
   int selftests = 0;
   int refuse = 0;
 };

@@ -178,6 +178,41 @@ TEST_F(EnforcerTest, ATableThatSomebodyRemovedIsMadeAgainAndAnnouncedAsSuch) {
   EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
 }
 
+TEST_F(EnforcerTest, RestoresThatComeTogetherAreOneTransactionAndJudgedOneByOne) {
+  start();
+  say(Accept{});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
+  drain();
+  for (std::uint64_t id = 1; id <= 20; ++id) {
+    const std::string address = id == 7 ? "127.0.0.1" : "192.0.2." + std::to_string(id);
+    ASSERT_EQ(monitor_->send(encode(MonitorToEnforcer(Restore{id, src(address), seconds(60)}))),
+              Channel::Sent::ok);
+  }
+  say(RestoreDone{});
+  for (std::uint64_t id = 1; id <= 20; ++id) {
+    const auto outcome = heard<Outcome>();
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->id, id);
+    EXPECT_EQ(outcome->verdict, id == 7 ? Verdict::not_unicast : Verdict::ok);
+  }
+  EXPECT_EQ(firewall_.together, (std::vector<std::size_t>{19}));
+  EXPECT_EQ(firewall_.held.size(), 19U);
+}
+
+TEST_F(EnforcerTest, WhereSomeHoldAlreadyTheyAreRestoredOneByOneUntilTheNextTable) {
+  start();
+  say(Accept{});
+  launched({.kind = LauncherEventKind::ruleset_loaded, .by_signal = 0, .code = 0});
+  drain();
+  firewall_.refuse_together = true;
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    say(Restore{id, src("192.0.2." + std::to_string(id)), seconds(60)});
+    EXPECT_EQ(heard<Outcome>()->verdict, Verdict::ok);
+  }
+  EXPECT_EQ(firewall_.together.size(), 1U) << "a transaction that fails is slow";
+  EXPECT_EQ(firewall_.held.size(), 3U);
+}
+
 TEST_F(EnforcerTest, ABanThatSomebodyEndedByHandIsReportedAndTheTableLeftAlone) {
   start_serving();
   lifted_ = {src("192.0.2.9")};
