@@ -1,6 +1,7 @@
 #include "monitor/bans.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/ban_digest.h"
 
@@ -12,12 +13,6 @@ constexpr Clock::time_point kNever = Clock::time_point::max();
 // The kernel ends what it holds by itself; what a command did stays until another undoes it.
 bool ends_by_undo(const Bans::Ban& ban) {
   return ban.by == Backend::command;
-}
-
-// Which of the kernel's sets.
-std::uint8_t set_of(const Source& source, bool permanent) {
-  const unsigned kind = source.is_v4() ? 0 : source.prefix().is_host() ? 1 : 2;
-  return static_cast<std::uint8_t>(permanent ? kind + 3 : kind);
 }
 
 }  // namespace
@@ -65,21 +60,21 @@ Bans::Term Bans::Term::from(Now now, std::optional<std::chrono::seconds> duratio
 
 // ---- the table ----------------------------------------------------------------------------------
 
-const Bans::Ban* Bans::find(const Source& source) const {
-  const auto found = bans_.find(source);
+const Bans::Ban* Bans::find(const Source& source) {
+  const auto found = warm(source);
   return found == bans_.end() ? nullptr : &found->second;
 }
 
-const std::pair<const Source, Bans::Ban>* Bans::covering(const Address& address) const {
-  const auto host = bans_.find(Source::of(address, true));
+const std::pair<const Source, Bans::Ban>* Bans::covering(const Address& address) {
+  const auto host = warm(Source::of(address, true));
   if (host != bans_.end()) return &*host;
-  const auto site = bans_.find(Source::of(address, false));
+  const auto site = warm(Source::of(address, false));
   return site == bans_.end() ? nullptr : &*site;
 }
 
 bool Bans::full(BanClass of) const {
   const auto index = static_cast<std::size_t>(of);
-  return pending_.at(index) >= kMaxPending.at(index) || bans_.size() >= kMaxBans;
+  return pending_.at(index) >= kMaxPending.at(index) || size() >= kMaxBans;
 }
 
 Bans::Entry Bans::insert(const Source& source, Ban ban, Clock::time_point due) {
@@ -89,6 +84,7 @@ Bans::Entry Bans::insert(const Source& source, Ban ban, Clock::time_point due) {
   const Entry entry = bans_.emplace(source, std::move(ban)).first;
   recount(entry);
   set_due(entry, due);
+  touched_.push_back(source);
   return entry;
 }
 
@@ -209,7 +205,7 @@ void Bans::ask(const Source& source, const Wanted& wanted, Now now) {
 }
 
 void Bans::hold(const Source& source, Now now) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry == bans_.end() || entry->second.state != State::asked || entry->second.id != 0) return;
   set_state(entry, State::waiting);
   Ban& ban = entry->second;
@@ -223,7 +219,7 @@ void Bans::hold(const Source& source, Now now) {
 }
 
 void Bans::release(const Source& source, Now now) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry == bans_.end() || !std::exchange(entry->second.held_back, false)) return;
   Ban& ban = entry->second;
   if (!ban.term.permanent()) {
@@ -259,7 +255,7 @@ void Bans::take_over(Entry entry, const Wanted& wanted) {
 }
 
 Bans::Changed Bans::change(const Source& source, const Wanted& wanted, Now now) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry == bans_.end()) return Changed::unknown;
   Ban& ban = entry->second;
   if (ban.state == State::lifting && ban.id != 0) return Changed::busy;
@@ -327,7 +323,7 @@ void Bans::begin_lift(Entry entry) {
 }
 
 Bans::Lift Bans::lift(const Source& source, Pardon why, Now) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry == bans_.end()) return Lift::unknown;
   Ban& ban = entry->second;
   ban.pardon = why;
@@ -359,22 +355,22 @@ Bans::Lift Bans::lift(const Source& source, Pardon why, Now) {
 }
 
 void Bans::forget(const Source& source) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry != bans_.end()) erase(entry);
 }
 
 void Bans::wrapped(const Source& source) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry != bans_.end()) entry->second.wrapped = true;
 }
 
 void Bans::acknowledge(const Source& source) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry != bans_.end()) entry->second.acknowledged = true;
 }
 
 void Bans::has_row(const Source& source, Backend by) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry != bans_.end()) entry->second.row = by;
 }
 
@@ -405,16 +401,23 @@ void Bans::clock_set(std::time_t shift) {
     ban.since += shift;
     ban.row = Backend::none;
   }
+  const auto moved = [shift](std::time_t at) {
+    return std::clamp<std::time_t>(at + shift, 0, std::numeric_limits<std::uint32_t>::max());
+  };
+  settled_.change_each([&](const Source&, SettledBan& ban) {
+    if (ban.wall) ban.wall = moved(*ban.wall);
+    ban.since = moved(ban.since);
+    ban.has_row = false;
+    return true;
+  });
 }
 
 // Enforced, and nothing to do before its end, or before the kernel's time is half over.
 void Bans::enforced_until_due(Entry entry) {
   set_state(entry, State::enforced);
   const Ban& ban = entry->second;
-  Clock::time_point due = ban.term.until;
-  if (ban.by == Backend::nftables && ban.kernel_until < ban.term.until)
-    due = std::min(due, ban.kernel_until - kKernelTime / 2);
-  set_due(entry, due);
+  const bool native = ban.by == Backend::nftables;
+  set_due(entry, native ? settled_.due_of(ban.term.until, ban.kernel_until) : ban.term.until);
 }
 
 namespace {
@@ -431,6 +434,8 @@ bool kernel_holds_too_long(const Bans::Ban& ban, Now now) {
 
 std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
   std::vector<Ended> ended;
+  for (const Source& source : settled_.due(now.steady, limit))
+    static_cast<void>(warm(source));
   for (std::size_t i = 0; i < limit && !due_.empty() && due_.begin()->first <= now.steady; ++i) {
     const Entry entry = bans_.find(due_.begin()->second);
     const Source source = entry->first;
@@ -481,7 +486,9 @@ std::vector<Bans::Ended> Bans::expire(Now now, std::size_t limit) {
 std::optional<Clock::time_point> Bans::next_due() const {
   std::optional<Clock::time_point> due;
   if (!due_.empty()) due = due_.begin()->first;
-  if (window_since_ && !restores_.empty() && backend_ != Backend::none) {
+  if (const auto settled = settled_.next_due(); settled && (!due || *settled < *due)) due = settled;
+  const bool restores = !restores_.empty() || (settled_.to_restore() > 0 && !asks_settled_);
+  if (window_since_ && restores && backend_ != Backend::none) {
     const Clock::time_point end = *window_since_ + kRestorePatience;
     if (!due || end < *due) due = end;
   }
@@ -489,21 +496,28 @@ std::optional<Clock::time_point> Bans::next_due() const {
 }
 
 void Bans::each_held(const std::function<void(const Source&, const Ban&)>& visit) const {
-  for (const auto& [source, ban] : bans_) {
+  each_after(std::nullopt, [&visit](const Source& source, const Ban& ban) {
     if (holds(ban)) visit(source, ban);
-  }
+    return true;
+  });
 }
 
 void Bans::each_after(const std::optional<Source>& after,
                       const std::function<bool(const Source&, const Ban&)>& visit) const {
-  for (auto entry = after ? bans_.upper_bound(*after) : bans_.begin(); entry != bans_.end();
-       ++entry) {
-    if (!visit(entry->first, entry->second)) return;
-  }
+  auto entry = after ? bans_.upper_bound(*after) : bans_.begin();
+  bool goes_on = true;
+  settled_.each_after(after, [&](const Source& source, const SettledBan& settled) {
+    for (; goes_on && entry != bans_.end() && entry->first < source; ++entry)
+      goes_on = visit(entry->first, entry->second);
+    goes_on = goes_on && visit(source, shown(source, settled));
+    return goes_on;
+  });
+  for (; goes_on && entry != bans_.end(); ++entry)
+    goes_on = visit(entry->first, entry->second);
 }
 
 void Bans::told_already(const Source& source, Now now) {
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry != bans_.end()) entry->second.told_already = now.steady;
 }
 

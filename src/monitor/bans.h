@@ -31,9 +31,11 @@
 // ban is held, and shown, until its undo succeeded. The kernel is never asked for more than
 // kKernelTime at once: a longer ban is asked for again when half of that is over.
 //
-// Bounded: kMaxBans entries (about 400 bytes each), of which few unconfirmed, class by class; at most
-// kMaxInFlight requests unanswered, which is also what paces a restore of a million bans. The
-// tables are ordered, not hashed: attackers choose the keys.
+// Bounded: kMaxBans, of which few unconfirmed, class by class; at most kMaxInFlight requests
+// unanswered, which is also what paces a restore of a million bans. About 600 bytes for a ban about
+// which something is under way, and 50 for the others (settled_bans.h), which come out of there when
+// something is asked of them, and go back by settle(). The tables are ordered, not hashed: attackers
+// choose the keys.
 #pragma once
 
 #include <array>
@@ -54,6 +56,7 @@
 #include "monitor/memory.h"
 #include "monitor/now.h"
 #include "monitor/offences.h"
+#include "monitor/settled_bans.h"
 
 namespace portsentry::monitor {
 
@@ -159,15 +162,24 @@ class Bans {
   // not, for tests.
   explicit Bans(std::optional<std::uint64_t> seed = std::nullopt) : dice_(seed) {}
 
-  // The ban that covers `address`: of the host itself, or of its /64.
-  [[nodiscard]] const std::pair<const Source, Ban>* covering(const Address& address) const;
-  [[nodiscard]] const Ban* find(const Source& source) const;
+  // The ban that covers `address`: of the host itself, or of its /64. What these two return is valid
+  // until the ban is forgotten, or pump() or settle() called.
+  [[nodiscard]] const std::pair<const Source, Ban>* covering(const Address& address);
+  [[nodiscard]] const Ban* find(const Source& source);
+  // The same, to look at only.
+  [[nodiscard]] std::optional<std::pair<Source, Ban>> seen_covering(const Address& address) const;
+  // What was touched since the last call and is at rest now takes little room from here on. pump()
+  // does it as well.
+  void settle();
   // No room for another unconfirmed ban of this class.
   [[nodiscard]] bool full(BanClass of) const;
   [[nodiscard]] std::size_t count(State state) const {
     return counts_.at(static_cast<std::size_t>(state));
   }
-  [[nodiscard]] std::size_t size() const { return bans_.size(); }
+  [[nodiscard]] std::size_t size() const { return bans_.size() + settled_.size(); }
+  // How many of them take little room, and how much all of these take, in bytes.
+  [[nodiscard]] std::size_t settled() const { return settled_.size(); }
+  [[nodiscard]] std::size_t settled_bytes() const { return settled_.bytes(); }
   [[nodiscard]] std::size_t permanent() const { return permanent_; }  // of all states
   // That a command made: whether its rule is still there, nobody can say.
   [[nodiscard]] std::size_t by_command() const { return by_command_; }
@@ -342,6 +354,14 @@ class Bans {
   // Who comes first: an administrator, and what held; then the surer the sooner.
   static constexpr std::size_t kLanes = kBanClasses + 1;
 
+  // The ban of `source`, wherever it is kept, to be worked on; end(): there is none.
+  Entry warm(const Source& source);
+  Entry unsettle(const Source& source, const SettledBan& settled);
+  [[nodiscard]] Ban shown(const Source& source, const SettledBan& settled) const;
+  [[nodiscard]] std::optional<SettledBan> at_rest(const Source& source, const Ban& ban) const;
+  void count_settled(const Source& source, const SettledBan& ban, bool more);
+  std::size_t restore_settled(Now now);
+  void draw_settled(std::size_t most);
   Entry insert(const Source& source, Ban ban, Clock::time_point due);
   void erase(Entry entry);
   void set_state(Entry entry, State state);
@@ -365,10 +385,16 @@ class Bans {
                   const Send& send);
   [[nodiscard]] MonitorToEnforcer request(const Source& source, const Ban& ban, Now now) const;
   [[nodiscard]] bool clears(const Ban& ban) const;
+  static std::uint8_t set_of(const Source& source, bool permanent);
   [[nodiscard]] Term granted(const Wanted& wanted, Now now);
   std::uint64_t roll(std::uint64_t sides);
 
   std::map<Source, Ban> bans_;
+  SettledBans settled_{kKernelTime / 2, kTolerance};
+  std::vector<Source> touched_;  // since the last settle()
+  // The restore window is over for what is settled and still to be restored: each is asked for as a
+  // new ban is.
+  bool asks_settled_ = false;
   std::set<std::pair<Clock::time_point, Source>> due_;
   std::map<std::uint64_t, Asked> in_flight_;
   std::deque<Source> restores_;

@@ -1,5 +1,6 @@
 // Bans: what an earlier run left, what the kernel really holds, and where the two differ.
 #include <algorithm>
+#include <utility>
 
 #include "monitor/bans.h"
 
@@ -25,7 +26,7 @@ bool fits(const Bans::Ban& ban, std::chrono::seconds remaining, Now now) {
 }  // namespace
 
 bool Bans::recall(const StoredBan& row, Left left, Now now) {
-  if (bans_.contains(row.source) || bans_.size() >= kMaxBans) return false;
+  if (warm(row.source) != bans_.end() || size() >= kMaxBans) return false;
   Term term;
   if (row.until) {
     // A clock that was set back would make the ban longer than it was granted: up to its whole
@@ -60,7 +61,8 @@ bool Bans::recall(const StoredBan& row, Left left, Now now) {
              term.until);
   const bool same = row.backend != BanBackend::asked && term.wall == row.until;
   entry->second.row = same ? by : Backend::none;
-  if (!holds) restores_.push_back(row.source);
+  settle();
+  if (!holds && bans_.contains(row.source)) restores_.push_back(row.source);
   return true;
 }
 
@@ -68,9 +70,9 @@ Bans::Adoption Bans::adopt(const Source& source, std::chrono::seconds left,
                            std::chrono::seconds block_time, Now now) {
   const bool endless = left == std::chrono::seconds(0);
   const Clock::time_point until = endless ? kNever : now.steady + left;
-  const Entry entry = bans_.find(source);
+  const Entry entry = warm(source);
   if (entry == bans_.end()) {
-    if (bans_.size() >= kMaxBans || (listing_ && !endless && left <= kLastMoment))
+    if (size() >= kMaxBans || (listing_ && !endless && left <= kLastMoment))
       return Adoption::ignored;
     const auto age = endless || left > block_time ? std::chrono::seconds(0) : block_time - left;
     const Entry found =
@@ -123,6 +125,10 @@ void Bans::expect_all() {
   listing_ = true;
   for (auto& [source, ban] : bans_)
     ban.unseen = ban.state == State::enforced && ban.by == Backend::nftables;
+  settled_.change_each([](const Source&, SettledBan& ban) {
+    ban.unseen = ban.state == SettledBan::State::enforced;
+    return ban.unseen;
+  });
 }
 
 std::size_t Bans::listed(Now now) {
@@ -137,6 +143,19 @@ std::size_t Bans::listed(Now now) {
     queue(entry);
     missing += 1;
   }
+  // They are asked for as there is room for requests (draw_settled()).
+  const std::size_t before = missing;
+  settled_.change_each([&](const Source& source, SettledBan& ban) {
+    if (!std::exchange(ban.unseen, false)) return false;
+    if (ban.until <= now.steady + kLastMoment) return true;
+    count_settled(source, ban, false);
+    ban.state = SettledBan::State::restoring;
+    missing += 1;
+    return true;
+  });
+  if (missing == before) return missing;
+  asks_settled_ = true;
+  counts_.at(static_cast<std::size_t>(State::asked)) += missing - before;
   return missing;
 }
 

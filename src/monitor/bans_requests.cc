@@ -1,5 +1,6 @@
 // Bans: what is asked of the enforcer, and what its answers mean.
 #include <algorithm>
+#include <utility>
 
 #include "monitor/bans.h"
 
@@ -59,7 +60,7 @@ std::size_t Bans::table_created(Backend backend, bool again, Now now) {
         break;
     }
   }
-  return put_back;
+  return put_back + (backend == Backend::none ? 0 : restore_settled(now));
 }
 
 // The window is nearly over: the rest is asked for as new bans are.
@@ -76,6 +77,9 @@ void Bans::restore_as_bans() {
     queue(entry);
   }
   restores_.clear();
+  if (settled_.to_restore() == 0 || std::exchange(asks_settled_, true)) return;
+  counts_.at(static_cast<std::size_t>(State::restoring)) -= settled_.to_restore();
+  counts_.at(static_cast<std::size_t>(State::asked)) += settled_.to_restore();
 }
 
 bool Bans::clears(const Ban& ban) const {
@@ -139,6 +143,7 @@ bool Bans::send_queue(std::deque<Source>& queue, State expected, std::size_t mos
 }
 
 bool Bans::pump(Now now, const Send& send) {
+  settle();  // what is to be restored and in no queue is drawn from there
   if (!table_exists_) return true;
   const bool by_command = backend_ == Backend::command;
   const std::size_t most = by_command ? kMaxCommandsInFlight : kMaxInFlight;
@@ -150,14 +155,20 @@ bool Bans::pump(Now now, const Send& send) {
     window_since_.reset();
   } else {
     if (window_since_ && now.steady >= *window_since_ + kRestorePatience) restore_as_bans();
-    if (!send_queue(restores_, State::restoring, most, now, send)) return false;
-    while (windows_ > 0 && restores_.empty()) {
+    do {
+      if (!asks_settled_) draw_settled(most);
+      if (!send_queue(restores_, State::restoring, most, now, send)) return false;
+    } while (!asks_settled_ && settled_.to_restore() > 0 && restores_.empty() &&
+             in_flight_.size() < most);
+    const bool restored = restores_.empty() && (asks_settled_ || settled_.to_restore() == 0);
+    while (windows_ > 0 && restored) {
       if (!send(RestoreDone{})) return false;
       windows_ -= 1;
       window_since_.reset();
     }
     // New bans wait for the end of the restore window: what held before is put back first.
     if (windows_ > 0) return true;
+    if (asks_settled_) draw_settled(most);
   }
   for (std::deque<Source>& lane : asks_) {
     if (!send_queue(lane, State::asked, most, now, send)) return false;
@@ -203,7 +214,7 @@ std::optional<Bans::Answer> Bans::answer(const Outcome& outcome, Now now) {
   if (undo) undos_in_flight_ -= 1;
   in_flight_.erase(flight);
 
-  const auto entry = bans_.find(source);
+  const auto entry = warm(source);
   if (entry == bans_.end() || entry->second.id != outcome.id) {
     const Ban gone{.address = source.prefix().address(), .cause = {Protocol::tcp, *Port::make(1)}};
     return Answer{source, gone, Change::over, false, false};

@@ -133,7 +133,7 @@ Decision decide(const Detection& detection, const Knowledge& known) {
   }
   const Prefix host = Prefix::host(detection.address);
   if (is_allowed(host, known)) return answer(Reason::allowed);
-  if (const auto* ban = known.bans.covering(detection.address)) {
+  if (const auto ban = known.bans.seen_covering(detection.address)) {
     return answer(reason_of(ban->second.state));
   }
   if (const Protection why = protection(host, shield_of(known)); why != Protection::none) {

@@ -150,6 +150,11 @@ void Monitor::tick(Now now) {
     by_hand_settled(ended.source, true);
   }
   if (lift_protected_at_ && *lift_protected_at_ <= now.steady) lift_protected(now);
+  if (lift_some_at_ && *lift_some_at_ <= now.steady) {
+    lift_some_at_.reset();
+    lift_some_protected(now);
+  }
+  if (rewrite_some_at_ && *rewrite_some_at_ <= now.steady) rewrite_some_rows(now);
   reconcile(now);
   by_hand_overdue(now);
   if (waits_for_nothing()) on_committed(committed_, now);
@@ -195,13 +200,29 @@ std::optional<Clock::time_point> Monitor::wake_at() const {
   const auto follow_due = following_ ? std::optional(following_->until) : std::nullopt;
   const auto bans_due = phase_ == Phase::serving ? bans_.next_due() : std::nullopt;
   const auto answers_due = waits_for_nothing() ? std::optional(Clock::time_point()) : std::nullopt;
-  for (const auto& due :
-       {bans_due,           reconcile_due(),      by_hand_due(),         answers_due,
-        lift_protected_at_, wrappers_.next_due(), budget_.summary_due(), hooks_.summary_due(),
-        retry_send_,        rewrite_blocked_,     queue_.next_due(),     sensor_must_end_by_,
-        reload_due,         follow_due,           scout_due(),           tell_again_,
-        stop_due,           control_due(),        reverts_at_,           ban_budget_.next_due(),
-        forget_offences_at_}) {
+  for (const auto& due : {bans_due,
+                          reconcile_due(),
+                          by_hand_due(),
+                          answers_due,
+                          lift_protected_at_,
+                          wrappers_.next_due(),
+                          budget_.summary_due(),
+                          hooks_.summary_due(),
+                          retry_send_,
+                          rewrite_blocked_,
+                          queue_.next_due(),
+                          sensor_must_end_by_,
+                          reload_due,
+                          follow_due,
+                          scout_due(),
+                          tell_again_,
+                          stop_due,
+                          control_due(),
+                          reverts_at_,
+                          ban_budget_.next_due(),
+                          forget_offences_at_,
+                          lift_some_at_,
+                          rewrite_some_at_}) {
     if (due && (!first || *due < *first)) first = due;
   }
   return first;

@@ -308,6 +308,8 @@ class Monitor {
   void ban_over(const Source& source, bool held, bool wrapped, Now now);
   bool lift_where_protected(const Source& source, Now now);
   void lift_protected(Now now);
+  void lift_some_protected(Now now);
+  [[nodiscard]] Bans::Pardon why_not_to_hold(const Source& source, Now now) const;
   void tell_backend_changed(Backend before);
   void tell_restored_when_done();
   void blocked_changed(Now now);
@@ -436,6 +438,7 @@ class Monitor {
 
   // The wall clock against the one that bans are counted by.
   void look_at_clock(Now now);
+  void rewrite_some_rows(Now now);
 
   // What outlives this process.
   void note(const StateChange& change);
@@ -568,6 +571,10 @@ class Monitor {
   std::uint64_t committed_ = 0;    // what on_committed() was told last
   std::size_t untold_ = 0;         // for which there was no room in it
   std::optional<Clock::time_point> lift_protected_at_;
+  std::optional<Clock::time_point> lift_some_at_;  // the rest of them, behind
+  std::optional<Source> lift_after_;
+  std::optional<Clock::time_point> rewrite_some_at_;  // the rows behind the one of
+  std::optional<Source> rewritten_;
 
   Reconcile reconcile_;
   struct Listing {

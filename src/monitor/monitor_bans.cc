@@ -13,6 +13,10 @@ namespace {
 // A route, an address, a session: they come several at a time.
 constexpr std::chrono::milliseconds kProtectionSettles{500};
 
+// Bans that are judged anew in one turn (some milliseconds), and the pause before the next.
+constexpr std::size_t kProtectedAtOnce = 4096;
+constexpr std::chrono::milliseconds kProtectedRest{10};
+
 // A ban that ends means that BLOCKED_FILE is written whole; the more bans, the less often.
 std::chrono::milliseconds rewrite_delay(std::size_t bans) {
   return std::chrono::seconds(1) + std::chrono::milliseconds(bans / 5);
@@ -270,30 +274,45 @@ void Monitor::lift(const Source& source, Bans::Pardon why, Now now) {
 
 // An ignored host must not stay banned, nor a gateway.
 bool Monitor::lift_where_protected(const Source& source, Now now) {
+  const Bans::Pardon why = why_not_to_hold(source, now);
+  if (why == Bans::Pardon::none) return false;
   const Bans::Ban* ban = bans_.find(source);
   if (ban == nullptr || ban->pardon != Bans::Pardon::none) return false;
-  if (setup_.ignored.intersects(source.prefix(), now.wall)) {
-    lift(source, Bans::Pardon::ignored, now);
-  } else if (allowed_.overlap(source.prefix()) != nullptr) {
-    lift(source, Bans::Pardon::allowed, now);
-  } else if (protection(source.prefix(), shield()) != Protection::none) {
-    lift(source, Bans::Pardon::shielded, now);
-  } else {
-    return false;
-  }
+  lift(source, why, now);
   return true;
+}
+
+Bans::Pardon Monitor::why_not_to_hold(const Source& source, Now now) const {
+  if (setup_.ignored.intersects(source.prefix(), now.wall)) return Bans::Pardon::ignored;
+  if (allowed_.overlap(source.prefix()) != nullptr) return Bans::Pardon::allowed;
+  const bool shielded = protection(source.prefix(), shield()) != Protection::none;
+  return shielded ? Bans::Pardon::shielded : Bans::Pardon::none;
 }
 
 void Monitor::lift_protected(Now now) {
   lift_protected_at_.reset();
   tell_exempt(now);
-  std::vector<Source> held;
-  bans_.each_after(std::nullopt, [&](const Source& source, const Bans::Ban&) {
-    held.push_back(source);
+  lift_after_.reset();
+  lift_some_protected(now);
+}
+
+// Each ban is judged anew, a part of them at a time: nobody waits for the judgement of a million.
+void Monitor::lift_some_protected(Now now) {
+  std::vector<Source> not_to_hold;
+  std::size_t looked_at = 0;
+  std::optional<Source> last;
+  bans_.each_after(lift_after_, [&](const Source& source, const Bans::Ban& ban) {
+    if (looked_at == kProtectedAtOnce) return false;
+    looked_at += 1;
+    last = source;
+    if (ban.pardon == Bans::Pardon::none && why_not_to_hold(source, now) != Bans::Pardon::none)
+      not_to_hold.push_back(source);
     return true;
   });
-  for (const Source& source : held)
+  for (const Source& source : not_to_hold)
     lift_where_protected(source, now);
+  lift_after_ = looked_at == kProtectedAtOnce ? last : std::nullopt;
+  if (lift_after_) lift_some_at_ = now.steady + kProtectedRest;
 }
 
 void Monitor::protection_changed(Now now) {

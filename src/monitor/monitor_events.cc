@@ -94,7 +94,7 @@ void Monitor::detected(const Detection& detection, Now now) {
   }
   // The same scan under the same name as when its ban was asked for.
   const auto* known = bans_.covering(detection.address);
-  run(Command::external, known != nullptr ? known->first : decision.target, cause, now);
+  run(Command::external, Source(known != nullptr ? known->first : decision.target), cause, now);
 }
 
 // The ban is on its way before anything is written, and before any other command: the scanner does

@@ -156,8 +156,7 @@ void Monitor::recall(Now now) {
     if (left == Bans::Left::command && holds_on) adopted_ += 1;
   }
   if (with_lines) ask_for_lines_again(now);
-  setup_.remembered.bans.clear();
-  setup_.remembered.bans.shrink_to_fit();
+  std::vector<StoredBan>().swap(setup_.remembered.bans);  // a million rows are a lot of memory
   if (left_behind > 0) {
     say(lines_.error("KILL_ROUTE of an earlier run is in force for " + std::to_string(left_behind) +
                      (left_behind == 1 ? " source" : " sources") +

@@ -231,7 +231,7 @@ void Monitor::move_offence(const Source& source, std::time_t end) {
 void Monitor::recall_offences(Now now) {
   for (const Offence& offence : setup_.remembered.offences)
     offences_.recall(offence.source, {.count = offence.count, .last_end = offence.last_end});
-  setup_.remembered.offences.clear();
+  std::vector<Offence>().swap(setup_.remembered.offences);
   if (offences_.size() > 0) forget_offences(now);
 }
 
@@ -246,7 +246,7 @@ void Monitor::forget_offences(Now now) {
 
 Explanation Monitor::evidence(const Address& address, Now now) const {
   Explanation told;
-  if (const auto* ban = bans_.covering(address)) told.ban = *ban;
+  if (const auto ban = bans_.seen_covering(address)) told.ban = *ban;
   if (const auto* known = evidence_.of(address)) {
     told.evidence = *known;
     told.reason = words_of(known->second.decision);
