@@ -8,11 +8,13 @@
 namespace portsentry::enforcer {
 namespace {
 
-// The monitor asks every half a minute, and once more after something has happened.
+// The monitor asks once a minute, and once more after something has happened.
 constexpr std::size_t kMostAsked = 16;
 
 constexpr std::chrono::microseconds kShortTurn{200};
 constexpr std::chrono::milliseconds kLongestRest{500};
+
+constexpr std::chrono::seconds kKeepTraps{30};
 
 constexpr unsigned kMostFailures = 5;
 constexpr std::chrono::milliseconds kTryAgain{100};
@@ -25,6 +27,8 @@ void Enforcer::handle(const Audit& audit) {
   if (audits_.size() >= kMostAsked) out_of_turn("Audit");
   audits_.push_back(audit.id);
   begin_audit();
+  // We are awake: the traps are kept now, and not by a wake-up of their own in a moment.
+  if (renewal_ && Clock::now() - exempt_written_ >= kKeepTraps) write_exempt(false);
 }
 
 void Enforcer::handle(const ListHeld&) {

@@ -11,7 +11,8 @@ namespace portsentry::enforcer {
 namespace {
 
 constexpr std::chrono::seconds kTrapsLast{180};
-constexpr std::chrono::seconds kRenewTraps{60};
+// By itself; the monitor's look at the sets, once a minute, does it before (enforcer_audit.cc).
+constexpr std::chrono::seconds kRenewTraps{75};
 // Routes and addresses may come in thousands a second.
 constexpr std::chrono::seconds kExemptInterval{1};
 

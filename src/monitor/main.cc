@@ -11,6 +11,7 @@
 // list (sealed memfds), 6 history, 7 blocked file, 8 control socket (listening), 13 log file. What
 // the others become is in descriptors.h.
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -148,13 +149,21 @@ std::optional<gid_t> group_of(std::string_view text) {
   return whole && group != 0 ? std::optional(group) : std::nullopt;
 }
 
+// What was needed once, at a start with many bans or while they were listed, goes back to the system:
+// by itself malloc keeps twice the largest block that it ever gave back.
+void keep_little_memory() {
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+  mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
 int serve(const std::string& conf_path, const std::string& ignore_path, ControlGroups groups,
           std::vector<ConfigOverride> overrides) {
   if (!Channel::is_one(kChannelA)) {
     fatal("this program is started by portsentryd, not by hand", kExitUsage);
   }
-  const std::string conf_text = read_at_birth(kConfig, kMaxConfFile, "the configuration");
-  const std::string ignore_text = read_at_birth(kIgnore, kMaxIgnoreFile, "the ignore list");
+  keep_little_memory();
+  std::string conf_text = read_at_birth(kConfig, kMaxConfFile, "the configuration");
+  std::string ignore_text = read_at_birth(kIgnore, kMaxIgnoreFile, "the ignore list");
   put_at(kNull, kConfig);
   put_at(kNull, kIgnore);
   Channel enforcer{UniqueFd(kChannelA)};
@@ -192,6 +201,8 @@ int serve(const std::string& conf_path, const std::string& ignore_path, ControlG
   complain_about(conf.findings, accepted);
   complain_about(ignore.findings, accepted);
   if (!accepted) return kExitConfig;
+  std::string().swap(conf_text);
+  std::string().swap(ignore_text);
 
   Store::Loaded remembered;
   const bool has_memory = standing.store.has_value();

@@ -19,7 +19,7 @@ namespace portsentry::monitor {
 
 class Reconcile {
  public:
-  static constexpr std::chrono::seconds kEvery{30};
+  static constexpr std::chrono::seconds kEvery{60};
   static constexpr std::chrono::seconds kAfterWindow{1};  // a table was made, and restored
   static constexpr std::chrono::seconds kAgain{2};        // after a difference
   static constexpr std::chrono::seconds kCalm{2};

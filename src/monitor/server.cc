@@ -29,7 +29,7 @@ constexpr std::chrono::seconds kWriteAgain{10};
 // How often old events are looked for where none is written.
 constexpr std::chrono::hours kTrimEvery{1};
 // How soon a clock that was set is noticed where nothing happens.
-constexpr std::chrono::seconds kTickEvery{30};
+constexpr std::chrono::seconds kTickEvery{60};
 
 Now now() {
   return {Clock::now(), std::time(nullptr)};
@@ -72,9 +72,12 @@ void put_at(int descriptor, Descriptor place) {
 }
 
 Result<std::string> read_sealed(int descriptor, std::size_t cap) {
-  std::string text(cap + 1, '\0');
+  // Not all that it may be at once: that would be touched, and stay.
+  constexpr std::size_t kPiece = 65536;
+  std::string text;
   std::size_t size = 0;
-  while (size < text.size()) {
+  while (size <= cap) {
+    if (size == text.size()) text.resize(std::min(size + kPiece, cap + 1));
     const ssize_t got =
         ::pread(descriptor, text.data() + size, text.size() - size, static_cast<off_t>(size));
     if (got < 0 && errno == EINTR) continue;
@@ -84,6 +87,7 @@ Result<std::string> read_sealed(int descriptor, std::size_t cap) {
   }
   if (size > cap) return Error{"is too large"};
   text.resize(size);
+  text.shrink_to_fit();
   return text;
 }
 
@@ -132,7 +136,6 @@ int Server::serve() {
     rearm();
   });
   trim_now_and_then();
-  tick_now_and_then();
   monitor_.start(now());
   rearm();
   return loop_.run();
@@ -424,11 +427,17 @@ void Server::trim_now_and_then() {
   });
 }
 
+// Whatever happens puts it off: an idle daemon wakes for one thing a minute.
 void Server::tick_now_and_then() {
-  loop_.after(kTickEvery, [this] {
+  const Clock::time_point next = Clock::now() + kTickEvery;
+  if (ticks_at_ && *ticks_at_ >= next) return;
+  if (ticking_) loop_.cancel(*ticking_);
+  ticks_at_ = next + kTickEvery / 4;
+  ticking_ = loop_.after(*ticks_at_ - Clock::now(), [this] {
+    ticking_.reset();
+    ticks_at_.reset();
     monitor_.tick(now());
     rearm();
-    tick_now_and_then();
   });
 }
 
@@ -569,6 +578,7 @@ void Server::stop() {
 // After every event: the monitor says when it must be woken, and nothing else wakes it.
 void Server::rearm() {
   if (monitor_.stopped()) return stop();
+  tick_now_and_then();
   if (sensor_ && monitor_.holding_back() != held_back_) {
     held_back_ = !held_back_;
     if (held_back_) {

@@ -134,6 +134,8 @@ class Server final : public Effects {
   Control control_;
   std::optional<EventLoop::Timer> timer_;
   std::optional<Clock::time_point> armed_for_;
+  std::optional<EventLoop::Timer> ticking_;
+  std::optional<Clock::time_point> ticks_at_;
 };
 
 }  // namespace portsentry::monitor

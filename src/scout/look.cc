@@ -85,15 +85,26 @@ Result<Watch> Watch::open() {
   return Watch(std::move(inotify));
 }
 
-// One that is watched already stays so. What is not there, or is not ours to read, is looked at every
-// few seconds anyway.
+namespace {
+
+// Where a directory is not there yet, the one in which it, or what leads to it, will be made.
+void watch_directory(int inotify, std::string path, std::uint32_t events) {
+  while (::inotify_add_watch(inotify, path.c_str(), events) < 0 && errno == ENOENT) {
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos || slash == 0) return;
+    path.resize(slash);
+  }
+}
+
+}  // namespace
+
+// One that is watched already stays so. What nothing tells of is looked at now and then anyway.
 void Watch::follow() const {
   constexpr std::uint32_t kInDirectory =
       IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE;
   constexpr std::uint32_t kOfFile = IN_MODIFY | IN_CLOSE_WRITE | IN_MOVE_SELF | IN_DELETE_SELF;
   for (const Place& place : kPlaces) {
-    static_cast<void>(::inotify_add_watch(inotify_.get(), std::string(place.directory).c_str(),
-                                          kInDirectory | IN_ONLYDIR));
+    watch_directory(inotify_.get(), std::string(place.directory), kInDirectory | IN_ONLYDIR);
     if (place.one)
       static_cast<void>(::inotify_add_watch(inotify_.get(), path_of(place).c_str(), kOfFile));
   }

@@ -13,8 +13,7 @@ namespace portsentry::scout {
 [[nodiscard]] Snapshot look(std::time_t now);
 
 // inotify(7) over the same files and their directories. It does not see everything: a file that is
-// mounted over another, one behind a link, a directory that comes later. So look every few seconds
-// as well.
+// mounted over another, one behind a link that led nowhere. So look once a minute as well.
 class Watch {
  public:
   static Result<Watch> open();

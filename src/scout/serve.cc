@@ -15,7 +15,7 @@ namespace {
 
 // In milliseconds. How often to look where nothing tells of a change; and, after a change, how long to
 // wait for the next ones, so that nobody who can write a file keeps us busy.
-constexpr int kLookAgain = 5000;
+constexpr int kLookAgain = 60'000;
 constexpr int kSettle = 100;
 
 // False: the monitor is gone.

@@ -11,7 +11,7 @@ class ReconcileStory : public Story {
  protected:
   Audit next_audit() {
     effects_.sent.clear();
-    wait(31s);
+    wait(61s);
     EXPECT_FALSE(sent<Audit>().empty());
     return sent<Audit>().empty() ? Audit{0} : sent<Audit>().front();
   }
