@@ -132,7 +132,20 @@ Parsed tcp_fragment(const Carried& ip) {
   return ip.offset > kFragmentUnit ? SensorCounter::fragment_dropped : SensorCounter::malformed;
 }
 
-Parsed transport(const Carried& ip) {
+std::optional<Aim> aim_at(const Carried& ip) {
+  ByteReader reader(ip.captured);
+  const bool source_port = reader.skip(2);
+  const auto target_port = reader.u16();
+  if (!source_port || !target_port || ip.offset != 0) return std::nullopt;
+  if (ip.protocol != kTcp && ip.protocol != kUdp) return std::nullopt;
+  return Aim{.source = ip.source,
+             .protocol = ip.protocol == kTcp ? Protocol::tcp : Protocol::udp,
+             .target_port = *target_port};
+}
+
+// `aim` is filled where the ports are there, whatever comes of the rest.
+Parsed transport(const Carried& ip, std::optional<Aim>& aim) {
+  aim = aim_at(ip);
   if (ip.protocol == kTcp) return ip.fragment ? tcp_fragment(ip) : tcp_whole(ip);
   if (ip.protocol == kUdp) {
     if (ip.offset != 0) return SensorCounter::fragment_dropped;
@@ -141,7 +154,7 @@ Parsed transport(const Carried& ip) {
   return SensorCounter::malformed;
 }
 
-Parsed ipv4(Bytes network) {
+Parsed ipv4(Bytes network, std::optional<Aim>& aim) {
   ByteReader reader(network);
   const auto version_and_length = reader.u8();
   const bool service = reader.skip(1);
@@ -178,7 +191,8 @@ Parsed ipv4(Bytes network) {
                     .fragment = more || offset != 0,
                     .offset = offset,
                     .more_fragments = more,
-                    .id = *id});
+                    .id = *id},
+                   aim);
 }
 
 // Steps over one extension header; what it says about the bytes behind it goes into `ip`. False
@@ -226,7 +240,7 @@ bool is_extension_header(std::uint8_t protocol) {
   }
 }
 
-Parsed ipv6(Bytes network) {
+Parsed ipv6(Bytes network, std::optional<Aim>& aim) {
   ByteReader reader(network);
   const auto version = reader.u8();
   const bool label = reader.skip(3);
@@ -263,7 +277,21 @@ Parsed ipv6(Bytes network) {
     if (ip.offset != 0 && ip.protocol != kTcp) return SensorCounter::fragment_dropped;
   }
   ip.captured = rest.rest();
-  return transport(ip);
+  return transport(ip, aim);
+}
+
+Parsed parse_with_aim(Bytes network, std::uint16_t ethertype, std::optional<Aim>& aim) {
+  ByteReader reader(network);
+  if (begins_with_tag(network, ethertype)) ethertype = kVlanTag;
+  while (is_vlan_tag(ethertype)) {
+    const bool tag = reader.skip(2);
+    const auto inner = reader.u16();
+    if (!tag || !inner) return SensorCounter::malformed;
+    ethertype = *inner;
+  }
+  if (ethertype == kIpv4) return ipv4(reader.rest(), aim);
+  if (ethertype == kIpv6) return ipv6(reader.rest(), aim);
+  return SensorCounter::malformed;
 }
 
 }  // namespace
@@ -293,17 +321,14 @@ Parsed tcp_segment(const Address& source, const Address& target, Bytes header, b
 }
 
 Parsed parse(Bytes network, std::uint16_t ethertype) {
-  ByteReader reader(network);
-  if (begins_with_tag(network, ethertype)) ethertype = kVlanTag;
-  while (is_vlan_tag(ethertype)) {
-    const bool tag = reader.skip(2);
-    const auto inner = reader.u16();
-    if (!tag || !inner) return SensorCounter::malformed;
-    ethertype = *inner;
-  }
-  if (ethertype == kIpv4) return ipv4(reader.rest());
-  if (ethertype == kIpv6) return ipv6(reader.rest());
-  return SensorCounter::malformed;
+  std::optional<Aim> aim;
+  return parse_with_aim(network, ethertype, aim);
+}
+
+std::optional<Aim> aim_of(Bytes network, std::uint16_t ethertype) {
+  std::optional<Aim> aim;
+  static_cast<void>(parse_with_aim(network, ethertype, aim));
+  return aim;
 }
 
 }  // namespace portsentry::sensor

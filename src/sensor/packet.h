@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "common/bytes.h"
@@ -65,6 +66,15 @@ using Parsed = std::variant<Segment, HeaderPiece, SensorCounter>;
 // part of the header), bad_source or not_ours (a v4-mapped address in an IPv6 header: it would
 // become another host's IPv4 address; Linux drops those too).
 [[nodiscard]] Parsed parse(Bytes network, std::uint16_t ethertype);
+
+// Who aimed at which port of ours, also where parse() refuses the header that says so. Nothing: a
+// part of a packet, or ports that are not all there.
+struct Aim {
+  Address source;
+  Protocol protocol;
+  std::uint16_t target_port;
+};
+[[nodiscard]] std::optional<Aim> aim_of(Bytes network, std::uint16_t ethertype);
 
 // What parse() does once a TCP header's first kTcpHeaderNeeded bytes are together: a Segment, or
 // malformed. For fragments.h, which brings them together from two packets.

@@ -113,6 +113,7 @@ class Sensor {
   [[nodiscard]] std::optional<SensorCounter> trap_excuse(const Segment& packet,
                                                          const LocalView& view) const;
   void acquit(const Acquitted& acquitted);
+  void acquit_of_refused(const Trapped& trapped, const LocalView& view);
   // `probe` lacks what only the tracker knows: distinct_ports and first.
   Tracker::Hit count(Detection probe, bool certain, Clock::time_point now);
   void tell(Detection& probe, Clock::time_point now);

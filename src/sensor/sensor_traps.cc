@@ -39,8 +39,7 @@ void Sensor::trapped(const Trapped& trapped, const LocalView& view, Clock::time_
     // Pieces of a datagram are put together before the traps see it, so this is none of a probe.
     const auto* reason = std::get_if<SensorCounter>(&parsed);
     tally_.add(reason == nullptr ? SensorCounter::fragment_dropped : *reason);
-    // Whom to acquit of what is in the part that is missing.
-    if (held) tally_.add(SensorCounter::held_untold);
+    if (held) acquit_of_refused(trapped, view);
     return;
   }
 
@@ -71,6 +70,18 @@ void Sensor::trapped(const Trapped& trapped, const LocalView& view, Clock::time_
   const bool reported = hit.verdict == Tracker::Verdict::report_first ||
                         hit.verdict == Tracker::Verdict::report_again;
   if (held && !reported) acquit(acquitted);
+}
+
+// The rules go by ports, and look at no more of a header. Linux refuses what parse() refuses, so nobody
+// has learnt anything; and who is not banned must not be held either, least of all without a word.
+void Sensor::acquit_of_refused(const Trapped& trapped, const LocalView& view) {
+  const auto aim = aim_of(trapped.network, trapped.ethertype);
+  const auto port = aim ? Port::make(aim->target_port) : std::nullopt;
+  // Who it was is in a part that is missing.
+  if (!port) return tally_.add(SensorCounter::held_untold);
+  acquit({.source = Source::of(aim->source, view.is_on_link(aim->source)),
+          .protocol = aim->protocol,
+          .port = *port});
 }
 
 std::optional<SensorCounter> Sensor::trap_excuse(const Segment& packet,
