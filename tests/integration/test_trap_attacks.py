@@ -1,8 +1,11 @@
 """What somebody who has read the rules would send, and what else could make them blind or unjust."""
 
 import packets
-from lab import await_true
-from test_kernel_rules import STRANGER, KernelRules
+from lab import LIVE_PORT, await_true
+from test_kernel_rules import STRANGER, STRANGER6, KernelRules
+
+NOBODYS_MAC = "02:77:00:00:00:99"
+
 
 class Refused(KernelRules):
     """Packets that Linux throws away: they teach their sender nothing, and ban nobody."""
@@ -27,3 +30,33 @@ class Refused(KernelRules):
                    daemon.counter("sensor_held"), "all to be judged")
         self.assertEqual(self.of_each_kind("held"), set())
         self.assertEqual(daemon.counter("sensor_held_untold"), 0)
+
+
+class Forged(KernelRules):
+    def test_a_router_forwards_nothing_under_its_own_name_by_which_a_probe_becomes_an_answer(self):
+        with self.guard.entered():
+            self.guard.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.guard.ip(f"neigh add {STRANGER6} lladdr {NOBODYS_MAC} dev eth0")
+        self.start_traps(4)
+        for port, build, forge, kind in ((20, self.syn, packets.tcp, (packets.SYN,)),
+                                         (21, self.datagram, packets.udp, ())):
+            protocol = packets.TCP if kind else packets.UDP
+            self.send(packets.ip(self.guard.v6, STRANGER6, protocol,
+                                 forge(self.guard.v6, STRANGER6, port, 40000, *kind)))
+            self.send(build(port, source=STRANGER6, source_port=40000))
+        self.settle()
+        self.assertEqual({key for key in self.elements("seen6") if key[0] == STRANGER6},
+                         {(STRANGER6, "tcp", 20), (STRANGER6, "udp", 21)})
+
+    def test_nor_does_who_is_banned_get_through_by_it(self):
+        with self.guard.entered():
+            self.guard.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.guard.ip(f"neigh add {STRANGER6} lladdr {NOBODYS_MAC} dev eth0")
+        daemon = self.start_traps(1)
+        self.send(self.syn(23, source=STRANGER6))
+        self.await_ban(daemon, STRANGER6)
+        before = self.dropped()
+        self.send(packets.ip(self.guard.v6, STRANGER6, packets.TCP,
+                             packets.tcp(self.guard.v6, STRANGER6, LIVE_PORT, 40000, packets.SYN)))
+        self.send(self.syn(LIVE_PORT, source=STRANGER6, source_port=40000))
+        await_true(lambda: self.dropped() > before, "the forger to be cut off", timeout=3)
