@@ -366,8 +366,8 @@ bool Launcher::has_traps(const Generation& g) const {
 }
 
 std::string Launcher::rules_of(const Generation& g) const {
-  return firewall_rules(g.config,
-                        has_traps(g) ? std::optional(prepared_.feed.group) : std::nullopt);
+  return firewall_rules(g.config, has_traps(g) ? std::optional(prepared_.feed.group) : std::nullopt,
+                        g.orders.ephemeral);
 }
 
 void Launcher::load_ruleset() {

@@ -72,7 +72,11 @@ std::string fill(std::string_view text, std::span<const Value> values) {
   return filled;
 }
 
-std::string trap_rules(const Config& config, std::uint16_t group) {
+// From it on an ACK may be a late word of a connection of ours: by default, and wherever connections
+// were opened before somebody narrowed the range.
+constexpr std::uint16_t kUsualFirst = 32768;
+
+std::string trap_rules(const Config& config, std::uint16_t group, const EphemeralPorts& ephemeral) {
   const PortSets ports = config.watched_capture();
   const bool at_once = config.scan_trigger <= 1;
   const auto when = [](bool condition) {
@@ -82,6 +86,7 @@ std::string trap_rules(const Config& config, std::uint16_t group) {
       {"TCP_PORTS", unless_empty(port_list(ports.tcp))},
       {"UDP_PORTS", unless_empty(port_list(ports.udp))},
       {"INTERFACES", unless_empty(interface_list(config.interfaces))},
+      {"OWN_PORTS", std::to_string(std::min(ephemeral.first, kUsualFirst))},
       {"GROUP", std::to_string(group)},
       {"WINDOW", std::to_string(config.scan_window.count()) + "s"},
       {"EARLIER", at_once ? std::nullopt
@@ -132,11 +137,12 @@ NoTraps why_no_traps(const Config& config) {
   return NoTraps::none;
 }
 
-std::string firewall_rules(const Config& config, std::optional<std::uint16_t> group) {
+std::string firewall_rules(const Config& config, std::optional<std::uint16_t> group,
+                           const EphemeralPorts& ephemeral) {
   std::string rules(kRuleset);
   if (config.ban_scope == BanScope::all) rules += kRulesetAll;
   if (group && why_no_traps(config) == NoTraps::none) {
-    rules += trap_rules(config, *group);
+    rules += trap_rules(config, *group, ephemeral);
   } else {
     rules += kRulesetNoTraps;
   }

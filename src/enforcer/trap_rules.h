@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/config.h"
+#include "common/ephemeral.h"
 
 namespace portsentry::enforcer {
 
@@ -21,7 +22,9 @@ enum class NoTraps : std::uint8_t {
 };
 [[nodiscard]] NoTraps why_no_traps(const Config& config);
 
-// `group`: by which the traps tell of probes (trap_feed.h); nothing: there are none.
-[[nodiscard]] std::string firewall_rules(const Config& config, std::optional<std::uint16_t> group);
+// `group`: by which the traps tell of probes (trap_feed.h); nothing: there are none. `ephemeral`: this
+// host's.
+[[nodiscard]] std::string firewall_rules(const Config& config, std::optional<std::uint16_t> group,
+                                         const EphemeralPorts& ephemeral);
 
 }  // namespace portsentry::enforcer

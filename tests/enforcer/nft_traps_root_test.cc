@@ -19,7 +19,7 @@ class NftTraps : public testing::Test {
     config.block_tcp = config.block_udp = BlockMode::ban;
     config.ports.tcp.add_range(*Port::make(1), *Port::make(100));
     config.ports.udp.add(*Port::make(69));
-    rules_ = firewall_rules(config, 7100);
+    rules_ = firewall_rules(config, 7100, {});
     ASSERT_TRUE(load(rules_));
     auto nft = Nft::open();
     ASSERT_TRUE(nft);
@@ -40,7 +40,7 @@ class NftTraps : public testing::Test {
 
 TEST_F(NftTraps, TheRulesCanBeLoadedAgainAndTakenAwayAgain) {
   EXPECT_TRUE(load(rules_));
-  EXPECT_TRUE(load(firewall_rules(Config(), std::nullopt)));
+  EXPECT_TRUE(load(firewall_rules(Config(), std::nullopt, {})));
   EXPECT_FALSE(has(output_of("nft list table inet portsentry"), "hook input"));
   EXPECT_TRUE(load(rules_));
 }

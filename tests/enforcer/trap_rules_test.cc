@@ -22,7 +22,7 @@ Config armed() {
 }
 
 std::string rules(const Config& config) {
-  return firewall_rules(config, 7100);
+  return firewall_rules(config, 7100, {});
 }
 
 bool has(const std::string& text, std::string_view part) {
@@ -55,6 +55,14 @@ TEST(TrapRules, TheTriggerCountsEarlierPortsAndTriggerOneHoldsAtOnce) {
                    "count4 {"
                    " ip saddr timeout"));
   EXPECT_TRUE(has(rules(config), "touch4 goto hold4"));
+}
+
+TEST(TrapRules, AnAckMayBeLateWhereOurOwnConnectionsBeginAndFromTheUsualPortOn) {
+  const auto accepts = [](std::uint16_t first) {
+    return firewall_rules(armed(), 7100, {.first = first, .last = 65535});
+  };
+  EXPECT_TRUE(has(accepts(2000), "tcp flags & ack == ack tcp dport >= 2000 accept\n"));
+  EXPECT_TRUE(has(accepts(50000), "tcp flags & ack == ack tcp dport >= 32768 accept\n"));
 }
 
 TEST(TrapRules, AProtocolThatBansNobodyHoldsNobody) {
@@ -111,7 +119,7 @@ TEST(TrapRules, WhereTheKernelWouldLookAwayThereAreNone) {
 }
 
 TEST(TrapRules, WithoutAGroupThoseOfAnEarlierConfigurationEnd) {
-  const std::string text = firewall_rules(armed(), std::nullopt);
+  const std::string text = firewall_rules(armed(), std::nullopt, {});
   EXPECT_TRUE(text.ends_with(kRulesetNoTraps));
   EXPECT_FALSE(has(text, "log prefix"));
 }

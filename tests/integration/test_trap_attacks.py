@@ -1,10 +1,13 @@
 """What somebody who has read the rules would send, and what else could make them blind or unjust."""
 
+import socket
+
 import packets
 from lab import LIVE_PORT, await_true
 from test_kernel_rules import STRANGER, STRANGER6, KernelRules
 
 NOBODYS_MAC = "02:77:00:00:00:99"
+BEHIND = "10.99.0.2"  # somebody's in a network behind the guard
 
 
 class Refused(KernelRules):
@@ -60,3 +63,52 @@ class Forged(KernelRules):
                              packets.tcp(self.guard.v6, STRANGER6, LIVE_PORT, 40000, packets.SYN)))
         self.send(self.syn(LIVE_PORT, source=STRANGER6, source_port=40000))
         await_true(lambda: self.dropped() > before, "the forger to be cut off", timeout=3)
+
+
+class Innocent(KernelRules):
+    def late_answer(self, asking, port):
+        """Of a server to `asking`, when connection tracking has forgotten the question (or never knew it)."""
+        server = self.scanner.endpoint(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        server.bind((self.scanner.v4, port))
+        server.settimeout(3)
+        asking.sendto(b"?", (self.scanner.v4, port))
+        _, origin = server.recvfrom(10)
+        asking.close()
+        self.assertEqual(origin[0], self.guard.v4)
+        self.guard.forget_connections()
+        server.sendto(b"!", origin)
+        self.settle()
+        self.assertNotIn((self.scanner.v4, "udp", origin[1]), self.elements("seen4"))
+
+    def test_an_ack_to_a_port_of_our_own_connections_may_be_late_wherever_those_begin(self):
+        with self.guard.entered():
+            self.guard.sysctl("net/ipv4/ip_local_port_range", "2000 30000")
+        self.start_traps(TCP_PORTS="1-65535")
+        found = [self.probe("below", 4, 1999, flags=packets.ACK), self.probe("SYN", 4, 2000)]
+        left_alone = [self.probe(f"{port}", 4, port, flags=packets.FIN | packets.ACK) for port in (2000, 32768)]
+        self.assert_only({"below", "SYN"}, found, left_alone)
+
+    def test_who_answers_a_question_that_is_not_tracked_is_left_alone(self):
+        self.guard.nft("""table ip untracked {
+            chain out { type filter hook output priority -300; policy accept; udp dport 53 notrack; }
+            chain in { type filter hook prerouting priority -300; policy accept; udp sport 53 notrack; }
+            }""")
+        self.start_traps(UDP_PORTS="40000-40010")
+        asking = self.guard.endpoint(socket.AF_INET, socket.SOCK_DGRAM)
+        asking.bind((self.guard.v4, 40001))
+        self.late_answer(asking, 53)
+
+    def test_who_answers_a_network_behind_us_is_left_alone(self):
+        self.guard.nft("""table ip behind {
+            chain post { type nat hook postrouting priority 100; policy accept; oifname "eth0" masquerade; }
+            }""")
+        with self.guard.entered():
+            self.guard.sysctl("net/ipv4/ip_forward", 1)
+        self.lab.cable(self.guard, self.bystander, "lan", ["10.99.0.1/24"], [f"{BEHIND}/24"])
+        self.bystander.ip(f"route add {self.scanner.v4} via 10.99.0.1 dev lan")
+        self.start_traps()
+        asking = self.bystander.endpoint(socket.AF_INET, socket.SOCK_DGRAM)
+        asking.bind((BEHIND, 900))
+        self.late_answer(asking, 443)
+        self.assert_only({"nobody asked"}, [self.probe("nobody asked", 4, 901, "udp", source_port=443)])
