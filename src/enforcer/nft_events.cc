@@ -5,9 +5,11 @@
 #include <linux/netfilter.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "enforcer/nft_elements.h"
@@ -16,6 +18,19 @@ namespace portsentry::enforcer {
 namespace {
 
 using std::chrono::steady_clock;
+
+// What the traps need to work at all, and to spare whom they must. Nobody ends a part of it on purpose.
+bool is_of_the_traps(std::string_view set) {
+  static constexpr std::array<std::string_view, 7> kNeeded{
+      "alive", "judged", "exempt4", "exempt6", "exempt6net", "onlink4", "onlink6"};
+  return std::ranges::find(kNeeded, set) != kNeeded.end();
+}
+
+// The text of one attribute, without the zero behind it.
+std::string_view text_of(Bytes payload) {
+  const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
+  return text.substr(0, text.find('\0'));
+}
 
 // How much one look at the events reads; what is left keeps the descriptor readable.
 constexpr int kDatagramsPerLook = 1024;
@@ -58,6 +73,14 @@ void NftTransactions::read_lifted(const NetlinkMessage& message) {
   ByteReader reader(message.payload);
   const auto general = take_host<nfgenmsg>(reader);
   if (!general || general->nfgen_family != NFPROTO_INET || message.header.nlmsg_pid == 0) return;
+  std::string_view table;
+  std::string_view set;
+  NetlinkAttributes attributes(reader.rest());
+  while (const auto attribute = attributes.next()) {
+    if (attribute->type == NFTA_SET_ELEM_LIST_TABLE) table = text_of(attribute->payload);
+    if (attribute->type == NFTA_SET_ELEM_LIST_SET) set = text_of(attribute->payload);
+  }
+  open = open || (table == kTable && is_of_the_traps(set));
   std::vector<Held> gone;
   read_our_elements(message, gone);
   for (const Held& held : gone)

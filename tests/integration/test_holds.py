@@ -274,6 +274,7 @@ class Lifetime(Holds):
 
     def test_without_a_renewal_the_traps_do_nothing(self):
         daemon = self.start_with_traps(SCAN_TRIGGER="2")
+        os.kill(daemon.roles()["enforcer"], signal.SIGSTOP)  # which would fill it anew
         self.guard.nft("flush set inet portsentry alive")
         self.send(*(self.syn(port, source=STRANGER) for port in (10, 11)))
         self.assertEqual(self.scanner.tcp_answer(self.guard.v4, 12), "closed")  # sent after those
@@ -283,8 +284,12 @@ class Lifetime(Holds):
 
     def test_before_it_is_known_whom_to_spare_the_traps_tell_and_hold_nobody(self):
         daemon = self.start_with_traps(SCAN_TRIGGER="2")
+        enforcer = daemon.roles()["enforcer"]
+        os.kill(enforcer, signal.SIGSTOP)  # which would fill it anew
         self.guard.nft("flush set inet portsentry judged")
         self.send(*(self.syn(port, source=STRANGER) for port in (10, 11)))
+        daemon.await_line(self.event_line(STRANGER, "TCP SYN/Normal"))
+        os.kill(enforcer, signal.SIGCONT)
         self.await_ban(daemon, STRANGER)
         self.assertEqual(daemon.counter("holds_banned"), 0)
         self.assertEqual(daemon.counter("sensor_held"), 0)

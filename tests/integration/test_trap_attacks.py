@@ -4,6 +4,7 @@ import socket
 
 import packets
 from lab import LIVE_PORT, await_true
+from test_holds import Holds
 from test_kernel_rules import STRANGER, STRANGER6, KernelRules
 
 NOBODYS_MAC = "02:77:00:00:00:99"
@@ -112,3 +113,16 @@ class Innocent(KernelRules):
         asking.bind((BEHIND, 900))
         self.late_answer(asking, 443)
         self.assert_only({"nobody asked"}, [self.probe("nobody asked", 4, 901, "udp", source_port=443)])
+
+
+class ByHand(Holds):
+    def test_a_set_of_the_traps_that_somebody_empties_is_filled_at_once(self):
+        daemon = self.start_with_traps(f"{STRANGER}\n")
+        for name in ("alive", "judged", "exempt4", "exempt6", "exempt6net", "onlink4", "onlink6"):
+            self.guard.nft(f"flush set inet portsentry {name}")
+            listing = ["nft", "list", "set", "inet", "portsentry", name]
+            await_true(lambda listing=listing: "elements" in self.guard.run(listing).stdout, f"{name} to be filled",
+                       timeout=5)
+        self.send(*(self.syn(port) for port in (10, 11)))
+        self.await_ban(daemon, self.scanner.v4)
+        self.await_count(daemon, "sensor_held", 1)
