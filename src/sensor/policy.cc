@@ -84,7 +84,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
 
     // Memory, never executable and never a file's.
     {SCMP_SYS(brk), "brk", "malloc"},
-    {SCMP_SYS(mmap), "mmap", "malloc of large blocks", {not_executable(), anonymous()}},
+    {SCMP_SYS(mmap), "mmap", "malloc of large blocks; tables", {not_executable(), anonymous()}},
     {SCMP_SYS(munmap), "munmap", "free of large blocks; the ring at the end"},
     {SCMP_SYS(mremap), "mremap", "realloc of large blocks"},
     {SCMP_SYS(mprotect), "mprotect", "malloc grows a second arena when brk cannot",
