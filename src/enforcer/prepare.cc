@@ -3,12 +3,14 @@
 
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string_view>
 
 #include "common/config.h"
@@ -19,6 +21,11 @@
 
 namespace portsentry::enforcer {
 namespace {
+
+// How long somebody who is being killed may hold on to our NFLOG group, and how often, in milliseconds,
+// that is looked at.
+constexpr std::chrono::seconds kPredecessorDies{2};
+constexpr int kLookAgain = 20;
 
 constexpr char kRunDirectory[] = "/run/portsentry";
 constexpr char kControlSocket[] = "/run/portsentry/control.sock";
@@ -158,10 +165,17 @@ std::vector<ConfigOverride> modes_of(pid_t pid) {
 TrapFeed open_feed(const Config& config) {
   if (backend_of(config) == Backend::none || why_no_traps(config) != NoTraps::none) return {};
   const auto group = static_cast<std::uint16_t>(config.nflog_group);
-  auto feed = open_trap_feed(group);
-  if (feed) return {.socket = std::move(*feed), .group = group};
   // We may, so what is not permitted is to take another's.
-  if (feed.error().code == EPERM || feed.error().code == EBUSY) {
+  const auto taken = [](const Error& error) { return error.code == EPERM || error.code == EBUSY; };
+  auto feed = open_trap_feed(group);
+  // The sensor of a daemon that was killed a moment ago may be dying with it in its hands.
+  const auto until = std::chrono::steady_clock::now() + kPredecessorDies;
+  while (!feed && taken(feed.error()) && std::chrono::steady_clock::now() < until) {
+    poll(nullptr, 0, kLookAgain);
+    feed = open_trap_feed(group);
+  }
+  if (feed) return {.socket = std::move(*feed), .group = group};
+  if (taken(feed.error())) {
     fatal("NFLOG_GROUP: group " + std::to_string(group) +
               " is another program's (ulogd2, or a second portsentryd); choose another number",
           kExitConfig);

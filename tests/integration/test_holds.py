@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 
 import packets
 from lab import BIN, LAB_DIR, LIVE_PORT, LabTest, await_true, write_root_file
@@ -311,6 +312,15 @@ class Lifetime(Holds):
         daemon = self.launch()
         self.assertEqual(daemon.await_exit(), 78)
         daemon.await_line(r"NFLOG_GROUP: group 7100 is another program's")
+
+    def test_a_predecessor_that_is_dying_with_the_group_in_its_hands_is_waited_for(self):
+        taken = self.taken_group(7100)
+        release = threading.Timer(0.5, taken.close)
+        release.start()
+        self.addCleanup(release.join)
+        self.configure(SCAN_TRIGGER="2")
+        self.launch().await_ready()
+        self.await_traps()
 
     def taken_group(self, group):
         """What ulogd2 would do."""
