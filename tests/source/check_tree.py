@@ -39,8 +39,22 @@ TESTED_ELSEWHERE = {
     "sensor/serve.cc": "integration/test_processes.py",
 }
 
-SHELL = re.compile(r"(?<![\w.>:])(?:std)?(?:::)?(system|popen|execl[pe]?|execvp|execvpe|posix_spawnp)\s*\(")
+SHELL = re.compile(r"(?<![\w.>:])(?:std)?(?:::)?(system|popen|execl[pe]?|execvp|execvpe|posix_spawnp|wordexp)\s*\(")
+# Also by their address or their number, and whatever stands before the name: who makes a program is named here.
+EXECUTES = re.compile(r"\b(execve(?:at)?|execv|fexecve|posix_spawn|SYS_execve(?:at)?|__NR_execve(?:at)?)\b(?!_)")
+MAY_EXECUTE = {
+    "enforcer/roles.cc": "our own processes, by descriptor",
+    "enforcer/commands.cc": "the owner's commands, and the one shell of the launcher",
+    "ctl/check.cc": "portsentryd -t, as whoever calls portsentryctl",
+}
+# The shell of the owner's own templates, twice: for a text that needs one, and for a script without "#!".
+SHELL_PATH = re.compile(r'"(?:[^"\\\n]|\\.)*?\b(?:/bin/|/usr/bin/|/usr/bin/env )?(?:ba|da|z|k)?sh"')
+MAY_NAME_A_SHELL = {
+    "enforcer/commands.cc": 'constexpr char kShell[] = "/bin/sh";',
+    "common/templates.cc": '{"/bin/sh", "-c", ',
+}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]')
+ANY_INCLUDE = re.compile(r"^\s*#\s*(?:include|include_next|import|embed)\b")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 VERBS = re.compile(r"oneof verb \{(.*?)\}", re.S)
 VERB = re.compile(r"^\s*(\w+) \w+ = \d+;", re.M)
@@ -55,9 +69,11 @@ def code_of(text):
         whole = match.group(0)
         if whole.startswith('"'):
             return '"' + " " * (len(whole) - 2) + '"'
+        if whole.startswith("'"):
+            return whole  # a character, which may be a quotation mark
         return "".join("\n" if c == "\n" else " " for c in whole)
 
-    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.S)
+    return re.sub(r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'""", blank, text, flags=re.S)
 
 
 class Checker:
@@ -73,18 +89,45 @@ class Checker:
         for number, line in enumerate(code_of(text).splitlines(), 1):
             if call := SHELL.search(line):
                 self.say(path, number, f"{call[1]}() would search $PATH or start a shell")
+            if (call := EXECUTES.search(line)) and f"{side}/{path.name}" not in MAY_EXECUTE:
+                self.say(path, number, f"{call[1]}: only {', '.join(MAY_EXECUTE)} execute programs")
+        self.check_shell(path, side, text)
+        wire = side == "common" and re.fullmatch(r"wire(_\w+)?\.(cc|h)", path.name)
         for number, line in enumerate(text.splitlines(), 1):
             found = INCLUDE.match(line)
             if not found:
+                if ANY_INCLUDE.match(line):
+                    self.say(path, number, "an include names its file, so that it can be judged")
                 continue
             name = found[1]
-            if name.endswith(".pb.h") and not re.fullmatch(r"wire(_\w+)?\.(cc|h)", path.name):
+            # A header of wire*.cc that sees them shows them to whoever includes it.
+            shows = name != "common/wire.h" and re.fullmatch(r"common/wire_\w+\.h", name)
+            if (name.endswith(".pb.h") or shows) and not wire:
                 self.say(path, number, "only wire*.cc see generated protobuf headers")
+            elif name.endswith(".pb.h") and path.name == "wire.h":
+                self.say(path, number, "wire.h, which all sides include, shows no generated protobuf header")
+            if ".." in name.split("/"):
+                self.say(path, number, "an include begins at src/, so that its side can be seen")
             if AVOIDED.search(line):
                 self.say(path, number, f"<{name}> is not used here (STYLE: what to avoid)")
             other = name.split("/")[0]
             if other in SIDES and other != side:
                 self.say(path, number, f"src/{side} may not include {other}/")
+
+    def check_shell(self, path, side, text):
+        without_comments = re.sub(r"//[^\n]*", "", text)
+        allowed = MAY_NAME_A_SHELL.get(f"{side}/{path.name}", "\0")
+        for number, line in enumerate(without_comments.splitlines(), 1):
+            if SHELL_PATH.search(line.replace(allowed, "", 1)):
+                self.say(path, number, "a shell: the one of the launcher is in " + " and ".join(MAY_NAME_A_SHELL))
+
+    def check_links(self, side):
+        """No side links another one's library: what is not included could still be declared by hand."""
+        path = self.tree / "src" / side / "meson.build"
+        for number, line in enumerate(path.read_text().splitlines() if path.is_file() else (), 1):
+            for library, other in {**{name: name for name in SIDES}, "capture": "sensor"}.items():
+                if other != side and re.search(rf"\b(dependencies|link_with|objects)\b.*\b{library}(_lib)?\b", line):
+                    self.say(path, number, f"src/{side} may not link {other}")
 
     def check_has_test(self, path, side):
         name = f"{side}/{path.name}"
@@ -133,10 +176,16 @@ class Checker:
                     self.say(path, number, f"{name} does not exist")
 
     def run(self):
+        for folder in sorted((self.tree / "src").glob("*/")):
+            if folder.is_dir() and folder.name not in ("common", *SIDES):
+                self.say(folder, 1, "is no side that this check knows")
         for side in ("common", *SIDES):
+            self.check_links(side)
             for path in sorted((self.tree / "src" / side).rglob("*")):
-                if path.suffix in (".cc", ".h"):
+                if path.suffix in (".cc", ".h") or path.name.endswith(".h.in"):
                     self.check_source(path, side)
+                elif path.suffix in (".c", ".cpp", ".cxx", ".hpp", ".hh", ".inc", ".ipp"):
+                    self.say(path, 1, "is named .cc or .h, or no rule would look at it")
                 if path.suffix == ".cc":
                     self.check_has_test(path, side)
         self.check_readme()

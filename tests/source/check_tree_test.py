@@ -37,14 +37,61 @@ class CheckTree(unittest.TestCase):
         }), [])
 
     def test_shell_is_found(self):
-        for call in ("system(x)", "::popen(x, y)", "execvp(a, b)", "std::system(x)"):
+        for call in ("system(x)", "::popen(x, y)", "execvp(a, b)", "std::system(x)", "execlp(a)", "execvpe(a, b, c)",
+                     "posix_spawnp(a)", "::wordexp(a, b, 0)"):
             self.assert_one("shell", "src/enforcer/a.cc", f"void f() {{ {call}; }}\n")
 
     def test_call_behind_a_comment_on_the_same_line_is_found(self):
         self.assert_one("shell", "src/enforcer/a.cc", "/* fine */ int i = system(x);\n")
 
+    def test_call_behind_a_quotation_mark_as_a_character_is_found(self):
+        self.assert_one("shell", "src/enforcer/a.cc", "void f() { g('\"'); system(x); g('\"'); }\n")
+
+    def test_program_that_is_executed_elsewhere_is_found(self):
+        for text in ("execve(a, b, c);", "auto f = &::execv;", "syscall(SYS_execveat, a);", "fexecve(a, b, c);",
+                     "::posix_spawn(&p, a, b, c, d, e);"):
+            self.assert_one("execute programs", "src/enforcer/a.cc", f"void f() {{ {text} }}\n")
+            self.assert_one("execute programs", "src/monitor/a.h", f"void f() {{ {text} }}\n")
+        self.assertEqual(self.breaches({"src/enforcer/roles.cc": "execveat(a, b, c, d, e);\n",
+                                        "tests/enforcer/roles_test.cc": "TEST(A, B) {}\n",
+                                        "src/ctl/a.h": "// execve(2) would\nposix_spawn_file_actions_init(&a);\n"}), [])
+
+    def test_shell_that_is_named_elsewhere_is_found(self):
+        for text in ('"/bin/sh"', '"sh"', '"/bin/bash"', '"/usr/bin/env sh"', '"/usr/bin/dash"'):
+            self.assert_one("the one of the launcher", "src/enforcer/a.cc", f"const char* s = {text};\n")
+        self.assertEqual(self.breaches({"src/enforcer/a.h": '// "/bin/sh"\nconst char* s = "run by /bin/sh -c";\n'}), [])
+
+    def test_second_shell_of_the_launcher_is_found(self):
+        one = 'constexpr char kShell[] = "/bin/sh";\n'
+        test = {"tests/enforcer/commands_test.cc": "TEST(A, B) {}\n"}
+        self.assertEqual(self.breaches({"src/enforcer/commands.cc": one, **test}), [])
+        self.assert_one("the one of the launcher", "src/enforcer/commands.cc", one + 'f("/bin/sh");\n', **test)
+
     def test_generated_header_outside_wire_is_found(self):
         self.assert_one("wire*.cc", "src/common/a.cc", '#include "proto/types.pb.h"\n')
+
+    def test_generated_header_in_a_wire_of_another_side_is_found(self):
+        self.assert_one("wire*.cc", "src/sensor/wire_more.cc", '#include "types.pb.h"\n')
+
+    def test_generated_header_by_way_of_a_header_of_ours_is_found(self):
+        self.assert_one("wire*.cc", "src/enforcer/a.cc", '#include "common/wire_values.h"\n')
+        self.assert_one("shows no generated", "src/common/wire.h", '#include "types.pb.h"\n')
+        self.assertEqual(self.breaches({"src/enforcer/a.h": '#include "common/wire.h"\n'}), [])
+
+    def test_include_that_hides_what_it_names_is_found(self):
+        self.assert_one("names its file", "src/sensor/a.h", "#include MONITOR_H\n")
+        self.assert_one("begins at src/", "src/sensor/a.h", '#include "../monitor/a.h"\n')
+
+    def test_library_of_another_side_is_found(self):
+        for line in ("  dependencies: [common, monitor],", "  link_with: monitor_lib,"):
+            self.assert_one("may not link monitor", "src/sensor/meson.build", line + "\n")
+        self.assert_one("may not link sensor", "src/monitor/meson.build", "  dependencies: [common, capture],\n")
+        self.assertEqual(self.breaches({"src/sensor/meson.build": "  'monitor.cc',\n  dependencies: [common, pcap],\n"}),
+                         [])
+
+    def test_code_that_no_rule_would_look_at_is_found(self):
+        self.assert_one("no side", "src/helper/a.h", "int a;\n")
+        self.assert_one("named .cc or .h", "src/sensor/a.inc", "int a;\n")
 
     def test_include_across_sides_is_found(self):
         self.assert_one("may not include monitor/", "src/sensor/a.h", '#include "monitor/a.h"\n')
