@@ -30,7 +30,8 @@ constexpr auto kBound = on_descriptor_from(kFirstBound);
 
 // The capture can be closed. Then its numbers are free for an instant, until they become /dev/null. A
 // captured sensor could leave them free: what it accepts would land there, where no row lets it be
-// used. Copying /dev/null onto them gains nothing either.
+// used (read with MSG_TRUNC a TCP socket gives no byte, tcp(7)). Copying /dev/null onto them gains
+// nothing either.
 constexpr ArgumentCheck a_capture_number(std::uint8_t argument) {
   static_assert(kFirstCapture == 16 && kCaptureEnd == 2 * kFirstCapture);
   return {.argument = argument, .mask = kIntMask & ~std::uint64_t{15}, .value = kFirstCapture};
@@ -53,7 +54,7 @@ constexpr auto kAllowed = std::to_array<SyscallRow>({
     {SCMP_SYS(getsockopt), "getsockopt", "libpcap asks why poll reported an error",
      {argument_is(1, SOL_SOCKET), argument_is(2, SO_ERROR)}},
     {SCMP_SYS(recvfrom), "recvfrom", "a packet whose headers are longer than a place of the ring",
-     {a_capture_number(0), argument_is(3, MSG_DONTWAIT)}},
+     {a_capture_number(0), argument_is(3, MSG_DONTWAIT | MSG_TRUNC)}},
     {SCMP_SYS(close), "close", "the traps take its place: the capture is closed", {a_capture_number(0)}},
     {SCMP_SYS(dup3), "dup3", "and its numbers are taken again",
      {on_descriptor(kNull), a_capture_number(1)}},

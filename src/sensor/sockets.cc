@@ -151,9 +151,11 @@ Frame Capture::whole(const Frame& cut, std::size_t packet_length) {
 
 bool Capture::receive_long() {
   long_packet_.resize(kCaptureLength);
-  const ssize_t length = ::recv(fd(), long_packet_.data(), long_packet_.size(), MSG_DONTWAIT);
+  // MSG_TRUNC: the policy wants it, and the answer is then the packet's length, not the buffer's.
+  const ssize_t length =
+      ::recv(fd(), long_packet_.data(), long_packet_.size(), MSG_DONTWAIT | MSG_TRUNC);
   const bool whole = length >= static_cast<ssize_t>(kSlotLength);
-  long_packet_.resize(whole ? static_cast<std::size_t>(length) : 0);
+  long_packet_.resize(whole ? std::min(static_cast<std::size_t>(length), long_packet_.size()) : 0);
   return whole;
 }
 

@@ -192,7 +192,7 @@ TEST_F(Settled, AChangeOfAllIsOneWalk) {
 TEST_F(Settled, TakesLittleMoreThanItsRecordsInWhateverOrderTheyCome) {
   for (const bool sorted : {true, false}) {
     SettledBans many(15 * 24h, 5s);
-    const auto before = mallinfo2();
+    [[maybe_unused]] const auto before = mallinfo2();
     for (std::uint32_t i = 0; i < 100'000; ++i) {
       const Source source = v4(sorted ? i : i * 2654435761U);
       many.put(source, ban(source));

@@ -388,6 +388,11 @@ TEST(SensorPolicy, GainsNothingByAFreeNumberOfItsCapture) {
             kDiedByFilter);
   EXPECT_EQ(accepting_low([](int fd) { recvfrom(fd, nullptr, 0, 0, nullptr, nullptr); }),
             kDiedByFilter);
+  EXPECT_EQ(accepting_low([](int fd) {
+              std::array<char, 8> room{};
+              recv(fd, room.data(), room.size(), MSG_DONTWAIT);
+            }),
+            kDiedByFilter);
   EXPECT_EQ(accepting_low([](int fd) { accept4(fd, nullptr, nullptr, 0); }), kDiedByFilter);
 }
 
@@ -409,7 +414,7 @@ TEST(SensorPolicy, ClosesItsCaptureAndTakesItsNumbersAgain) {
     REQUIRE(install(sensor::kPolicy).has_value());
     std::array<char, 16> long_packet{};  // none waits
     REQUIRE(recv(pcap_get_selectable_fd(capture), long_packet.data(), long_packet.size(),
-                 MSG_DONTWAIT) == -1);
+                 MSG_DONTWAIT | MSG_TRUNC) == -1);
     REQUIRE(errno == EAGAIN);
     pcap_close(capture);
     for (int number = sensor::kFirstCapture; number < sensor::kCaptureEnd; ++number)
