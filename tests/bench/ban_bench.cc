@@ -12,6 +12,7 @@
 
 #include "enforcer/nft.h"
 #include "enforcer/nft_audit.h"
+#include "enforcer/nft_events.h"
 #include "tests/enforcer/firewall_lab.h"
 
 namespace portsentry::enforcer {
@@ -58,12 +59,21 @@ int bench(unsigned bans) {
   auto nft = Nft::open();
   auto audit = NftAudit::open();
   require(nft.has_value() && audit.has_value() && load(kRuleset), "nft");
+  // As the enforcer has it: whoever listens to events has the kernel write one for each element.
+  auto events = NftEvents::open(nft->port_id());
+  require(events.has_value(), "events");
 
   measure("ban, read back, empty set", 1000,
           [&](unsigned i) { require(nft->ban(nth(i), kHour, {}).has_value(), "ban"); });
   measure("unban", 1000, [&](unsigned i) { require(nft->unban(nth(i)).has_value(), "unban"); });
   measure("restore into an empty table", bans,
           [&](unsigned i) { require(nft->restore(nth(i), kHour, {}).has_value(), "restore"); });
+  std::vector<Held> together;
+  const unsigned more = 4 * bans;  // behind all that is banned below
+  for (unsigned i = 0; i < kMaxRestored; ++i)
+    together.push_back({nth(more + i), kHour});
+  measure("restore 256 together", 1,
+          [&](unsigned) { require(nft->restore_all(together).has_value(), "restore all"); });
   measure("restore what holds already", bans,
           [&](unsigned i) { require(nft->restore(nth(i), kHour, {}).has_value(), "restore"); });
   measure("ban, read back, beside all those", 1000,

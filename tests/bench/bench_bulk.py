@@ -70,6 +70,14 @@ def measure(report, arguments):
                            **more)
 
             report.row(f"{count:,} bans:", bench="bulk", bans=count, what="begin")
+            # The enforcer's part of a ban, with its event socket subscribed: to the kernel's yes, read back.
+            bench = lab.BUILD / "tests" / "bench" / "ban_bench"
+            if bench.exists():
+                told = subprocess.run([bench, str(count)], check=True, text=True, timeout=PATIENCE,
+                                      stdout=subprocess.PIPE).stdout
+                found = re.search(r"beside all those.*median\s+([\d.]+) us, p99\s+([\d.]+) us", told)
+                tell("decision to active, median", float(found[1]), "us")
+                tell("decision to active, p99", float(found[2]), "us")
             state = lab.STATE / "monitor" / "state.sqlite3"
             # An empty one first: what everything costs without bans.
             daemon = self.start()
@@ -159,7 +167,6 @@ def measure(report, arguments):
             for count in arguments.sizes or (1000, 10_000, 100_000, 1_000_000):
                 self.size(count)
 
-    bench = lab.BUILD / "tests" / "bench" / "ban_bench"
     test = Bulk()
     test.setUp()
     test.runTest()
