@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 
-from lab import DEADLINE, LAB_DIR, PATIENCE, LabTest, await_true
+from lab import BIN, DEADLINE, LAB_DIR, PATIENCE, LabTest, await_true
 
 FLOOD = LAB_DIR / "build" / "tests/integration/flood"
 RATE = 100_000  # a second
@@ -58,11 +58,15 @@ class CaptureFlood(LabTest):
         self.assertLess(sum(used[pid] for pid in others), used[roles["sensor"]] / 4, "a flood is the sensor's business")
 
         first = figure(roles["sensor"], "VmRSS") * 1024
-        self.assertLess(first - resident, TABLE)
+        # A sanitizer has memory of its own beside ours: its build shows the rest.
+        sanitized = "sanitizer build" in self.guard.run([BIN / "portsentryd", "-V"]).stdout
+        if not sanitized:
+            self.assertLess(first - resident, TABLE)
         self.flood().wait(60 * PATIENCE)
         await_true(lambda: self.arrived(daemon) >= 2 * PACKETS, "the second flood has been counted")
         # A second one finds the tables full.
-        self.assertLess(figure(roles["sensor"], "VmRSS") * 1024 - first, 1 << 20)
+        if not sanitized:
+            self.assertLess(figure(roles["sensor"], "VmRSS") * 1024 - first, 1 << 20)
 
         awake = figure(roles["sensor"], "voluntary_ctxt_switches")
         time.sleep(QUIET)  # the silence is what is tested
