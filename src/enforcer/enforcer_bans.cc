@@ -31,7 +31,7 @@ void Enforcer::handle(const Unban& unban) {
     // Its ban may be younger than the hold that came before it.
     if (has_traps()) static_cast<void>(parts_.firewall->release(unban.source));
     if (!by_command) return tell(Outcome{unban.id, Verdict::ok, 0});
-  } else if (has_traps()) {
+  } else if (parts_.firewall != nullptr && has_traps()) {
     static_cast<void>(parts_.firewall->release(unban.source));
   }
   // Also where a reload has changed the backend since: who made it ends it.

@@ -372,7 +372,7 @@ std::uint64_t cost_of_gap(const Range& below, const Range& above, const Ephemera
 }  // namespace
 
 std::vector<Range> covering_ranges(const PortSet& ports, const EphemeralPorts& ephemeral) {
-  const std::vector<Range> exact = ports.ranges();
+  std::vector<Range> exact = ports.ranges();
   if (exact.size() <= kUdpRanges) return exact;
   // The dearest gaps stay: each is named by the range above it.
   std::vector<std::pair<std::uint64_t, std::size_t>> gaps;
